@@ -204,6 +204,14 @@ def import_archive(
     return report
 
 
+def check_archive(path: Path) -> None:
+    """Raise ArchiveError for a file that is no archive of examples, of this version or another."""
+    with _open(path) as archive:
+        check_entries(archive)
+        if _MANIFEST not in archive.namelist():
+            raise ArchiveError(f"it holds no {_MANIFEST}")
+
+
 def _entry(example: Example) -> _Entry:
     return _Entry(
         label=example.label,
@@ -248,7 +256,7 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
     """Return the manifest after comparing the archive's entries and their sizes with it."""
-    check_entries(archive.infolist())
+    check_entries(archive)
     sizes = {info.filename: info.file_size for info in archive.infolist()}
     if sizes.get(_MANIFEST, 0) > _MAX_MANIFEST_BYTES:
         raise ArchiveError(f"{_MANIFEST} is too large")

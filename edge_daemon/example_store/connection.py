@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.database import connect, mark_damaged
+from edge_daemon.example_store.database import connect, connect_memory, mark_damaged
 from edge_daemon.example_store.open_files import OpenFiles
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.record import ContentCheck
@@ -35,13 +36,16 @@ def utc_now() -> datetime:
 class StoreConnection:
     """An open store. It is in memory while the disk can't be written. Owned by one thread at a time.
 
-    It is closed while another file has its path and can't be opened: each call raises that error.
+    It is closed while another file has its path and can't be opened: each call raises that error. Without
+    `create`, a missing file is not made: the store is empty, in memory, and can't be changed.
     `damaged` has the fault of each example that failed the last check, by id. `file_number` counts the files
     that had the store's path: ids of one mean nothing in the next. Raises StoreError for every failure of
     the file.
     """
 
-    def __init__(self, path: Path, busy_s: float, now: Callable[[], datetime], *, recover: bool) -> None:
+    def __init__(
+        self, path: Path, busy_s: float, now: Callable[[], datetime], *, recover: bool, create: bool = True
+    ) -> None:
         self.path = path
         self.now = now
         self.lock = StoreLock(path)
@@ -51,7 +55,9 @@ class StoreConnection:
         self._disk_error: StoreError | None = None
         self._replacement_error: StoreError | None = None
         self._contents = ContentCheck(path)
-        if recover:
+        if not create and not os.path.exists(path):
+            self._connection = connect_memory(None)
+        elif recover:
             self._connection, self._disk_error = connect_or_recover(path, busy_s, now)
         else:
             with sqlite_errors_of(path):

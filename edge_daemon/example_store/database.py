@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import sqlite3
 import tempfile
@@ -24,12 +25,31 @@ from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.file_owner import refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.sqlite import CorruptStoreError, make_durable, sqlite_errors_of, with_journals
+from edge_daemon.system.sqlite import (
+    Connection,
+    CorruptStoreError,
+    make_durable,
+    sqlite_errors_of,
+    with_journals,
+)
+
+_MAGIC = b"SQLite format 3\0"
+_LIKE_MAGIC = 12
+"""Number of its bytes that a damaged header still has; text that begins with `SQLite for` has fewer."""
+
+_PAGE = 4096
+_EXAMPLE_COLUMNS = (12, 15, 16, 21)
+"""Numbers of columns of the table `examples` in all versions."""
 
 _CACHE_KB = 256
 """Page cache. Examples are read once, at the start; SQLite's default of 2 MB would stay filled with them."""
 
-_open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False)
+_open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False, factory=Connection)
+
+
+class ForeignFileError(StoreError):
+    """The file is something else than a store, such as a picture."""
+
 
 # For this connection alone: a row that another program writes has no checksum, or an old one. A change does
 # not turn a damaged row into an intact one.
@@ -101,7 +121,7 @@ def is_database(path: Path) -> bool:
     connections of this process hold on the file (POSIX locks belong to the process), and the next process
     to close the database would delete the journal while they use it.
     """
-    if not path.stat().st_size:
+    if path.stat().st_size <= 1:  # SQLite takes a file of one byte for an empty one
         return False
     with closing(open_read_only(path, immutable=True)) as connection:
         try:
@@ -139,7 +159,7 @@ def _create(path: Path) -> None:
             folder.mkdir(exist_ok=True)
             sync_directory(folder.parent)
         if path.exists():
-            require_regular(path)
+            _require_file(path)
         else:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o640))
             sync_directory(path.parent)
@@ -147,8 +167,58 @@ def _create(path: Path) -> None:
         raise StoreError(f"store '{path}' can't be created: {exc.strerror}") from exc
 
 
+def _require_file(path: Path) -> None:
+    """Raise StoreError for a folder, OSError for a pipe, socket or device."""
+    if path.is_dir():
+        raise StoreError(
+            f"store '{path}' is a folder; give the path of a file, such as {path}/examples.sqlite"
+        )
+    require_regular(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise ForeignFileError for a file without a database's header that never was a store.
+
+    A damaged store still has most of its header, or a blank first page, as a power cut or a bad card leaves
+    it, or an example that can be salvaged, or it has a journal or the lock of its daemon beside it. Only
+    without these two the file is opened here, so no daemon of this process has it open: see `is_database`.
+    """
+    if any(os.path.lexists(each) for each in (*with_journals(path)[1:], Path(f"{path}.lock"))):
+        return
+    try:
+        if _is_like_store(path):
+            return
+    except OSError as exc:
+        raise StoreError(f"store '{path}' can't be read: {exc.strerror}") from exc
+    raise ForeignFileError(
+        f"'{path}' is no example store and stays as it is; give the path of a store, or of a new file"
+    )
+
+
+def _is_like_store(path: Path) -> bool:
+    with path.open("rb") as file:
+        page = file.read(_PAGE)
+    if page.count(page[:1]) == len(page) and page[:1] in b"\0\xff":
+        return True
+    if sum(map(operator.eq, page, _MAGIC)) >= _LIKE_MAGIC:
+        return True
+    return _has_examples(path)
+
+
+def _has_examples(path: Path) -> bool:
+    """Return whether an example can be salvaged. Raises OSError, StoreError."""
+    from edge_daemon.example_store.table_pages import find_tables  # late: only damage needs it
+
+    # First the pages, as the salvage copies the file; those of one photo in a thousand look like a table's.
+    if not any(columns in _EXAMPLE_COLUMNS for columns, _ in find_tables(path)):
+        return False
+    from edge_daemon.example_store.salvage import Salvage, intact_rows
+
+    return any(True for _ in intact_rows(path, Salvage()))
+
+
 def _check_header(path: Path) -> None:
-    """Raise CorruptStoreError for a wrong header before SQLite may write. See `is_database`."""
+    """Raise the StoreError for a wrong header before SQLite may write. See `is_database`."""
     try:
         empty = path.is_file() and not path.stat().st_size
         if empty and journal_size(path):
@@ -156,6 +226,7 @@ def _check_header(path: Path) -> None:
     except OSError as exc:
         raise StoreError(f"store '{path}' can't be read: {exc.strerror}") from exc
     if not empty and not is_database(path):
+        _refuse_foreign(path)
         raise CorruptStoreError(f"store '{path}' is corrupt: file is not a database")
 
 
@@ -201,8 +272,8 @@ def check_path(path: Path) -> None:
 
 
 def _check_file(path: Path) -> None:
-    # The file is not opened here: see `is_database`.
-    require_regular(path)
+    # A store's file is not opened here: see `is_database`.
+    _require_file(path)
     if not os.access(path, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)) and not disk_refuses(path):
@@ -211,9 +282,11 @@ def _check_file(path: Path) -> None:
     try:
         # Immutable: SQLite takes no lock and makes no journal beside a file that may be in use.
         with sqlite_errors_of(path), closing(open_read_only(path, immutable=True)) as connection:
+            connection.text_factory = decode_text
             checked_version(connection, path)
     except CorruptStoreError:
-        return
+        if not is_database(path):
+            _refuse_foreign(path)
 
 
 def _check_folder(path: Path) -> None:

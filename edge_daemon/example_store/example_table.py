@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.connection import StoreConnection
@@ -126,11 +127,12 @@ class ExampleTable:
         if others and others[0][0] != len(blob):
             expected, got = others[0][0] // 4, len(blob) // 4
             raise EmbeddingError(
-                f"an embedding of {got} numbers among those of {expected} in space '{space}'"
+                f"an embedding of {counted(got, 'number')} among those of {expected} in space '{space}'"
             )
         object_blob = None if object_embedding is None else pack(object_embedding)
         if object_blob is not None and len(object_blob) != len(blob):
             raise EmbeddingError(
-                f"an object embedding of {len(object_blob) // 4} numbers beside one of {len(blob) // 4}"
+                f"an object embedding of {counted(len(object_blob) // 4, 'number')} "
+                f"beside one of {len(blob) // 4}"
             )
         return blob, object_blob

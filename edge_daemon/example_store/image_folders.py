@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from edge_daemon.board.clock import boot_id
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME
@@ -102,7 +105,7 @@ def import_pictures(
     records = _records(store, embedder, pictures, region, thumbnail_px, report)
     key = uuid4().hex
     while chunk := list(islice(records, _CHUNK)):
-        add_new(store, chunk, report, key=key)
+        add_new(store, chunk, report, key=key, unique=True)
     return report
 
 
@@ -134,7 +137,10 @@ def _record(
     thumbnail_px: int,
     report: ImportReport,
 ) -> ExampleRecord | None:
-    """Embed one picture; None for a duplicate, which is found before the costly embedding."""
+    """Embed one picture; None for a duplicate, which is found before the costly embedding.
+
+    Its boot and uptime are those of now, as of a press: with presses shortly before it is of one session.
+    """
     source = picture.source()
     image = read_image(source, str(picture.path))
     thumbnail = thumbnail_of(_content(source), image, thumbnail_px)
@@ -149,6 +155,8 @@ def _record(
         region=region,
         source=_readable(f"{picture.path.parent.name}/{picture.path.name}"),
         thumbnail=thumbnail,
+        boot_id=boot_id(),
+        uptime_s=time.monotonic(),
     )
 
 
@@ -178,7 +186,12 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
 def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
     """Log the number and names of files that are not pictures."""
     if others:
-        log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), first_names(others))
+        log.warning(
+            "folder '%s': %s passed over (%s)",
+            folder,
+            counted(len(others), "other file"),
+            first_names(others),
+        )
 
 
 def check_similar_labels(

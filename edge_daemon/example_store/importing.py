@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from edge_daemon.domain.errors import ArchiveError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.example_store.integrity import describe
-from edge_daemon.example_store.record import ExampleRecord, unpack
+from edge_daemon.example_store.record import OWN, ExampleRecord, content_digest, pack, unpack
 from edge_daemon.example_store.salvage import Row, Salvage, intact_rows, intact_scenes
 from edge_daemon.example_store.scene_record import StoredScene
 from edge_daemon.example_store.store import ExampleStore
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _MAX_NAMED = 5
+_MAX_ID = 2**63 - 1
 
 
 class ProgressTracker(Protocol):
@@ -128,18 +129,21 @@ def add_new(
     report: ImportReport,
     scene_of: Callable[[int], StoredScene | None] = no_scene,
     key: str = "",
+    *,
+    unique: bool = False,
 ) -> None:
     """Add the records that the store lacks, in one transaction with this `key`: all or none.
 
+    Two records of the same content are two examples, as they are where they come from; with `unique` they
+    are one. A problem names a record by its place, or with `unique` by its source.
     `scene_of` returns the scene that a record's `scene_id` names where the records come from.
     """
     added = 0
     adopted: dict[int | None, int | None] = {None: None}
     with store.transaction(key):
-        for record in records:
-            known_label = store.find_duplicate(
-                record.space, record.region, thumbnail=record.thumbnail, embedding=record.embedding
-            )
+        last_id = _MAX_ID if unique else store.query("SELECT coalesce(max(id), 0) FROM examples")[0][0]
+        for number, record in enumerate(records):
+            known_label = _known_label(store, record, last_id)
             if known_label is None:
                 if record.scene_id is not None and record.scene_id not in adopted:
                     scene = scene_of(record.scene_id)
@@ -147,8 +151,25 @@ def add_new(
                 store.add_record(replace(record, scene_id=adopted[record.scene_id]))
                 added += 1
             else:
-                report.add_duplicate(record.source or "example", record.label, known_label)
+                name = record.source if unique and record.source else f"example {number}"
+                report.add_duplicate(name, record.label, known_label)
     report.added += added
+
+
+def _known_label(store: ExampleStore, record: ExampleRecord, last_id: int) -> str | None:
+    """Return the label of a live example of this device with the same content; None without one.
+
+    It is the record's own label if one of them has that. Only examples up to `last_id` count.
+    """
+    known: list[str] = []
+    for kind, content in (("picture", record.thumbnail), ("embedding", pack(record.embedding))):
+        statement = (
+            f"SELECT label {OWN} AND space = ? AND region = ? AND {kind}_digest = ? AND id <= ?"
+            " ORDER BY label <> ? LIMIT 1"
+        )
+        values = (record.space, record.region, content_digest(content), last_id, record.label)
+        known += (row[0] for row in store.query(statement, *values))
+    return record.label if record.label in known else next(iter(known), None)
 
 
 def import_salvage(store: ExampleStore, path: Path) -> ImportReport:

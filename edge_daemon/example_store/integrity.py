@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.example_store.record import content_digest, pack, unpack
 
@@ -136,7 +137,7 @@ def _unusual_lengths(lengths: dict[str, dict[int, list[tuple[int, str]]]]) -> di
     for by_length in lengths.values():
         usual = max(by_length, key=lambda length: len(by_length[length]))
         for length in by_length.keys() - {usual}:
-            fault = f"its embedding has {length} numbers, the others {usual}"
+            fault = f"its embedding has {counted(length, 'number')}, the others {usual}"
             faults.update({each: describe(each, label, fault) for each, label in by_length[length]})
     return faults
 

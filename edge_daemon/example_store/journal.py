@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.example_store.connection import StoreConnection
 from edge_daemon.example_store.record import INTACT, OWN
@@ -65,7 +66,7 @@ def _examples(steps: Collection[Step]) -> str:
     labels = list(dict.fromkeys(step.label_before for step in steps))
     named = " and ".join(f"'{label}'" for label in labels)
     of = named if len(labels) <= _MAX_NAMED else f"{len(labels)} labels"
-    return f"{len(steps)} example{'' if len(steps) == 1 else 's'} of {of}"
+    return f"{counted(len(steps), 'example')} of {of}"
 
 
 class Journal:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 import msgspec
 import numpy as np
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.importing import ImportLabels
@@ -138,7 +139,9 @@ def _parse(content: bytes) -> tuple[list[_Class], str | None]:
             raise
         return flat, None
     if len(saved.dataset) != len(saved.tensors):
-        raise ArchiveError(f"{len(saved.dataset)} classes but {len(saved.tensors)} tensors")
+        raise ArchiveError(
+            f"{counted(len(saved.dataset), 'class', 'classes')} but {counted(len(saved.tensors), 'tensor')}"
+        )
     pairs = zip(saved.dataset.items(), saved.tensors, strict=True)
     # An unused class number is null in both lists.
     used = [(key, header, values) for (key, header), values in pairs if header is not None]
@@ -162,12 +165,14 @@ def _parse_flat(content: bytes) -> list[_Class] | None:
     if not values:
         return None
     counts = {label: len(_flatten(numbers)) for label, numbers in values.items() if numbers}
-    rows = {len(row) for numbers in values.values() for row in numbers if isinstance(row, list)}
+    nested = (len(row) for numbers in values.values() for row in numbers if isinstance(row, list))
+    row_size = next(nested, None)
     common = math.gcd(*counts.values())
     size = next((size for size in _BROWSER_SIZES if common and common % size == 0), common)
-    if not rows:
-        log.warning("the dataset has no shapes; it is read as embeddings of %d numbers", size)
-    size = min(rows, default=size)
+    if row_size is None:
+        log.warning("the dataset has no shapes; it is read as embeddings of %s", counted(size, "number"))
+    else:
+        size = row_size
     return [_Class(label, (count // max(size, 1), size), values[label]) for label, count in counts.items()]
 
 
@@ -201,16 +206,32 @@ def _rows(one: _Class) -> Iterator[Vector]:
 def _numbers(one: _Class) -> Vector:
     """Decode and return the numbers of one class."""
     try:
-        values = one.values
-        numbers = _flatten(decode_json(values, _Numbers) if isinstance(values, msgspec.Raw) else values)
+        values = decode_json(one.values, _Numbers) if isinstance(one.values, msgspec.Raw) else one.values
+        _refuse_ragged(one, values)
+        numbers = _flatten(values)
     except (msgspec.DecodeError, KeyError) as exc:
         raise ArchiveError(
             f"class '{one.label}' holds a value that is not a number (null stands for NaN): {exc}"
         ) from exc
     if len(numbers) != math.prod(one.shape):
-        raise ArchiveError(f"class '{one.label}' has {len(numbers)} numbers, its shape is {list(one.shape)}")
+        raise ArchiveError(
+            f"class '{one.label}' has {counted(len(numbers), 'number')}, its shape is {list(one.shape)}"
+        )
     with np.errstate(over="ignore"):
         return np.array(numbers, dtype=np.float32)
+
+
+def _refuse_ragged(one: _Class, values: _Numbers) -> None:
+    """Raise ArchiveError for lists per example of another length, or beside single numbers."""
+    if not any(isinstance(each, list) for each in values):
+        return
+    for number, row in enumerate(values):
+        length = len(row) if isinstance(row, list) else 0
+        if length != one.shape[1]:
+            found = counted(length, "number") if isinstance(row, list) else "a number instead of a list"
+            raise ArchiveError(
+                f"class '{one.label}', example {number}: it has {found}; the others have {one.shape[1]}"
+            )
 
 
 def _flatten(values: _Numbers) -> list[float]:

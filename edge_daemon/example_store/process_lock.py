@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from edge_daemon.board.digits import read_digits
+
 
 class StoreLock:
     """Held until `release` or the end of the process. Locks of one process, as in a reload, share it."""
@@ -68,5 +70,5 @@ def _open(path: Path) -> int | None:
 
 
 def _read_process(handle: int) -> int:
-    words = os.pread(handle, 32, 0).split()
-    return int(words[0]) if words and words[0].isdigit() else 0
+    words = os.pread(handle, 32, 0).decode("ascii", "replace").split()
+    return (read_digits(words[0]) if words else None) or 0

@@ -71,11 +71,17 @@ def content_digest(content: bytes) -> bytes | None:
 
 def pack(embedding: npt.ArrayLike) -> bytes:
     """Return an embedding as little-endian float32. Raises EmbeddingError naming the fault."""
-    vector = np.asarray(embedding, dtype="<f4")
+    try:
+        with np.errstate(over="ignore"):
+            vector = np.asarray(embedding, dtype="<f4")
+    except (TypeError, ValueError) as exc:
+        raise EmbeddingError("an embedding must be a list of numbers") from exc
     if vector.ndim != 1 or vector.size == 0:
         raise EmbeddingError(f"an embedding is one row of numbers, got the shape {vector.shape}")
     if not np.isfinite(vector).all():
         raise EmbeddingError("the embedding holds NaN or infinite numbers")
+    if np.linalg.norm(vector.astype(np.float64)) > np.finfo(np.float32).max:
+        raise EmbeddingError("the numbers of the embedding are too large; it has no length as float32")
     if not vector.any():
         raise EmbeddingError("the embedding is all zeros; nothing is similar to it")
     return vector.tobytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.database import connect, connect_memory
+from edge_daemon.example_store.database import ForeignFileError, connect, connect_memory
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import (
@@ -34,11 +34,11 @@ def connect_or_recover(
     """Open the file, or a copy in memory with the error of a disk that can't be written.
 
     A corrupt file is replaced by a new one with its readable rows, and kept as
-    `<name>.corrupt-<UTC time>`. Raises StoreError.
+    `<name>.corrupt-<UTC time>`. A file that never was a store is refused. Raises StoreError.
     """
     try:
         return connect_or_replace(path, busy_s, now), None
-    except LockedStoreError:
+    except (ForeignFileError, LockedStoreError):
         raise
     except StoreError as disk_error:
         if not disk_refuses(path):

@@ -6,23 +6,24 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.database import connect, is_database, journal_size, open_read_only
+from edge_daemon.example_store.database import connect
 from edge_daemon.example_store.integrity import (
     CHECKED,
     CHECKSUM_BYTES,
-    decode_text,
     describe,
     find_fault,
     summarise,
 )
 from edge_daemon.example_store.record import content_digest
+from edge_daemon.example_store.salvage_source import salvage_source
 from edge_daemon.example_store.scene_record import SCENE_COLUMNS, StoredScene, read_scene
 
 SALVAGED_COLUMNS = (
@@ -42,15 +43,19 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Salvage:
-    """The number of intact examples in a damaged file, and a line for each damaged one."""
+    """The number of intact examples in a damaged file, and a line for each damaged one.
+
+    `contradicted` counts the damaged ones that only an index shows to be damaged.
+    """
 
     kept: int = 0
+    contradicted: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
         """Return one line on the kept and the lost examples."""
-        found = f"{self.kept} examples were salvaged"
+        found = f"{counted(self.kept, 'example')} salvaged"
         return f"{found}; damaged: {summarise(self.problems)}" if self.problems else found
 
 
@@ -60,10 +65,7 @@ def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
     A damaged picture or object embedding is left out of its row. Raises StoreError for a path that is not a
     file.
     """
-    if not _is_database_file(path):
-        return
-    with closing(_open(path)) as source:
-        source.text_factory = decode_text
+    with _opened(path) as source:
         yield from _checked(_Table(source), salvage)
 
 
@@ -74,18 +76,25 @@ def rebuild(path: Path, target: Path) -> Salvage:
     """
     salvage = Salvage()
     with closing(connect(target, 0.0)) as connection:
-        if is_database(path):
-            copy_into(connection, path, salvage)
+        copy_into(connection, path, salvage)
     _keep_owner(path, target)
     return salvage
 
 
 def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
     """Insert the intact rows of the file at `path` into an empty store, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    with _opened(path) as source:
+        _copy_rows(connection, source, salvage)
+        _copy_scenes(connection, source)
+        _copy_groups(connection, source)
+    connection.execute("COMMIT")
+
+
+def _copy_rows(connection: sqlite3.Connection, source: sqlite3.Connection, salvage: Salvage) -> None:
     names = (*SALVAGED_COLUMNS, "object_embedding", "thumbnail")
     insert = f"INSERT INTO examples ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
-    connection.execute("BEGIN IMMEDIATE")
-    for row in intact_rows(path, salvage):
+    for row in _checked(_Table(source), salvage):
         row["number"] = row["number"] if row["origin"] else None
         row["checksum"] = bytes(CHECKSUM_BYTES)  # the connection's trigger replaces it
         try:
@@ -93,9 +102,21 @@ def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> N
         except sqlite3.IntegrityError as exc:
             salvage.problems.append(describe(row["id"], row["label"], str(exc)))
             salvage.kept -= 1
-    _copy_scenes(connection, path)
-    _copy_groups(connection, path)
-    connection.execute("COMMIT")
+
+
+def _check(source: sqlite3.Connection) -> Salvage:
+    """Count the intact rows of all tables that are salvaged; rows that lack in one table are a problem."""
+    salvage = Salvage()
+    used, peers = set(), False
+    for row in _checked(_Table(source), salvage):
+        used.add(row["scene_id"])
+        peers = peers or bool(row["origin"])
+    scenes = {row[0] for row in _scene_rows(source)}
+    groups = _groups(source)
+    salvage.kept += len(scenes) + len(groups)
+    if used - scenes - {None} or (peers and not groups):
+        salvage.problems.append("a table lacks rows")
+    return salvage
 
 
 def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
@@ -106,7 +127,11 @@ def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
         if number in found:
             continue
         found.add(number)
-        if fault := _fault(row, expected.get(number, label)):
+        fault = find_fault([row[each] for each in CHECKED])
+        if fault is None and row["checksum"] is None and label != (indexed := expected.get(number, label)):
+            salvage.contradicted += 1
+            fault = f"an index calls it '{indexed}'"
+        if fault:
             salvage.problems.append(describe(number, label, fault))
             continue
         row["thumbnail"] = table.content(number, "thumbnail") or b""
@@ -124,20 +149,11 @@ def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
         salvage.problems.append(describe(number, expected[number], "it can't be read"))
 
 
-def _fault(row: Row, indexed_label: object) -> str | None:
-    fault = find_fault([row[each] for each in CHECKED])
-    if fault is None and row["checksum"] is None and row["label"] != indexed_label:
-        return f"an index calls it '{indexed_label}'"
-    return fault
-
-
 class _Table:
     """A reader of a damaged table: from both ends, then one by one between them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # Lets SQLite read a file that is shorter than its header says.
-        connection.execute("PRAGMA writable_schema = ON")
         self._present = {row[1] for row in self._readable("PRAGMA table_info(examples)")}
         names = [
             each if each in self._present else f"{_DEFAULTS.get(each, 'NULL')} AS {each}"
@@ -183,7 +199,8 @@ class _Table:
 
     def _select_rows(self, condition: str) -> Iterator[Row]:
         for row in self._connection.execute(f"{self._select} {condition}"):
-            yield dict(zip(SALVAGED_COLUMNS, row, strict=True))
+            if isinstance(row[0], int):
+                yield dict(zip(SALVAGED_COLUMNS, row, strict=True))
 
     def _readable_rows(self, condition: str) -> Iterator[Row]:
         with suppress(sqlite3.DatabaseError):
@@ -199,27 +216,23 @@ def intact_scenes(path: Path) -> dict[int, StoredScene]:
 
     Raises StoreError for a path that is not a file.
     """
-    scenes = (read_scene(row[:-1]) for row in _scene_rows(path))
+    with _opened(path) as source:
+        scenes = [read_scene(row[:-1]) for row in _scene_rows(source)]
     return {scene.id: scene for scene in scenes if scene is not None}
 
 
-def _scene_rows(path: Path) -> Iterator[tuple[Any, ...]]:
+def _scene_rows(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     """Yield the intact rows of `SCENE_COLUMNS` and removed_at."""
-    if not _is_database_file(path):
-        return
-    with closing(_open(path)) as source:
-        source.text_factory = decode_text
-        source.execute("PRAGMA writable_schema = ON")
-        ids: set[int] = set()
-        for order in ("id", "id DESC"):  # from both ends, as far as the pages can be read
-            with suppress(sqlite3.DatabaseError):
-                ids.update(row[0] for row in source.execute(f"SELECT id FROM scenes ORDER BY {order}"))
-        statement = f"SELECT {SCENE_COLUMNS}, removed_at FROM scenes WHERE id = ?"
-        for scene_id in sorted(ids):
-            with suppress(sqlite3.DatabaseError):
-                for row in source.execute(statement, (scene_id,)).fetchall():
-                    if read_scene(row[:-1]):
-                        yield *row[:-1], _time_or_none(row[-1])
+    ids: set[int] = set()
+    for order in ("id", "id DESC"):  # from both ends, as far as the pages can be read
+        with suppress(sqlite3.DatabaseError):
+            ids.update(row[0] for row in source.execute(f"SELECT id FROM scenes ORDER BY {order}"))
+    statement = f"SELECT {SCENE_COLUMNS}, removed_at FROM scenes WHERE id = ?"
+    for scene_id in sorted(ids):
+        with suppress(sqlite3.DatabaseError):
+            for row in source.execute(statement, (scene_id,)).fetchall():
+                if read_scene(row[:-1]):
+                    yield *row[:-1], _time_or_none(row[-1])
 
 
 def _time_or_none(text: object) -> str | None:
@@ -229,9 +242,9 @@ def _time_or_none(text: object) -> str | None:
         return None
 
 
-def _copy_scenes(connection: sqlite3.Connection, path: Path) -> None:
+def _copy_scenes(connection: sqlite3.Connection, source: sqlite3.Connection) -> None:
     insert = f"INSERT INTO scenes ({SCENE_COLUMNS}, removed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    connection.executemany(insert, _scene_rows(path))
+    connection.executemany(insert, _scene_rows(source))
     # A lost scene's id is not used again: its examples would get another scene.
     highest = connection.execute(
         "SELECT max(id) FROM (SELECT id FROM scenes UNION ALL SELECT scene_id FROM examples)"
@@ -240,29 +253,29 @@ def _copy_scenes(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('scenes', ?)", (highest or 0,))
 
 
-def _copy_groups(connection: sqlite3.Connection, path: Path) -> None:
+def _copy_groups(connection: sqlite3.Connection, source: sqlite3.Connection) -> None:
     """Copy the name of the fleet's group: without it, joining the group would delete the peers' examples."""
+    connection.executemany("INSERT OR IGNORE INTO fleet_groups (name) VALUES (?)", _groups(source))
+
+
+def _groups(source: sqlite3.Connection) -> list[tuple[Any, ...]]:
     try:
-        with closing(_open(path)) as source:
-            names = source.execute("SELECT name FROM fleet_groups").fetchall()
+        return source.execute("SELECT name FROM fleet_groups NOT INDEXED").fetchall()
     except sqlite3.DatabaseError:
-        return
-    connection.executemany("INSERT OR IGNORE INTO fleet_groups (name) VALUES (?)", names)
+        return []
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    # Immutable if there is no journal to read: SQLite would make an empty one beside the file.
-    return open_read_only(path, immutable=not journal_size(path))
-
-
-def _is_database_file(path: Path) -> bool:
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a damaged store. Raises StoreError for a path that is not a file."""
     try:
         mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise StoreError(f"'{path}' is no file")
+        with salvage_source(path, _check) as source:
+            yield source
     except OSError as exc:
         raise StoreError(f"'{path}' can't be read: {exc.strerror}") from exc
-    if not stat.S_ISREG(mode):
-        raise StoreError(f"'{path}' is no file")
-    return is_database(path)
 
 
 def _keep_owner(path: Path, target: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from contextlib import closing
+from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.integrity import (
@@ -218,11 +222,51 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _
 """Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
 
 
-_COLUMNS = {1: 12, 2: 15, 3: 16, 4: 21, 5: 21, 6: 21}
-"""Number of columns of `examples` in each version: a header with another version is damaged."""
-
 _MAX_PLAUSIBLE = 1000
 """A higher version is a flipped bit, not one of a newer program."""
+
+
+Schema: TypeAlias = frozenset[tuple[str, ...]]
+"""Type, name, table and definition of each table, index and trigger, with single spaces and plain names."""
+
+
+@cache
+def expected_schemas(migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> tuple[Schema, ...]:
+    """Return the schema of each version, by version."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        add_checksum_function(connection)
+        schemas = [read_schema(connection)]
+        for statements in migrations:
+            for statement in statements:
+                connection.execute(statement)
+            schemas.append(read_schema(connection))
+    return tuple(schemas)
+
+
+def read_schema(connection: sqlite3.Connection) -> Schema:
+    """Return the schema of a store and of what a user has added."""
+    # As blobs: damaged text need not be UTF-8.
+    columns = ", ".join(f"CAST({each} AS BLOB)" for each in ("type", "name", "tbl_name", "sql"))
+    rows = connection.execute(f"SELECT {columns} FROM sqlite_master")
+    return frozenset(tuple(_plain(each or b"") for each in row) for row in rows)
+
+
+def _plain(sql: bytes) -> str:
+    """Return SQL without the differences that programs and SQLite make: indentation, and quoted names."""
+    single = re.sub(rb"[ \t\n\f\r]+", b" ", sql).strip(b" ")
+    return re.sub(rb"\"(\w+)\"", rb"\1", single).decode("utf-8", "replace")
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path, expected: Schema) -> None:
+    """Raise CorruptStoreError if a store's tables are not those expected: a bit of a name flips unnoticed.
+
+    An index or a table that a user has added is none of ours.
+    """
+    ours = {(each[0], each[1]) for schema in expected_schemas() for each in schema}
+    found = {each for each in read_schema(connection) if each[:2] in ours}
+    if different := sorted(expected ^ found):
+        kind, name = different[0][:2]
+        raise CorruptStoreError(f"store '{path}' is corrupt: its {kind} '{name}' is not that of its version")
 
 
 def migrate(
@@ -233,13 +277,19 @@ def migrate(
     Raises StoreError for another program's database and for a newer version.
     """
     steps = MIGRATIONS if migrations is None else migrations
-    if checked_version(connection, path, len(steps)) == len(steps):
+    connection.execute("BEGIN")
+    try:
+        version = checked_version(connection, path, steps)
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    if version == len(steps):
         return
     add_checksum_function(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again under the lock: another process may have migrated it meanwhile.
-        for statements in steps[checked_version(connection, path, len(steps)) :]:
+        for statements in steps[checked_version(connection, path, steps) :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -251,8 +301,14 @@ def migrate(
         raise
 
 
-def checked_version(connection: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)) -> int:
-    """Return a store's version. Raises StoreError for another program's database and for a newer version."""
+def checked_version(
+    connection: sqlite3.Connection, path: Path, steps: tuple[tuple[str, ...], ...] = MIGRATIONS
+) -> int:
+    """Return a store's version. The caller has begun a transaction, or no other process writes.
+
+    Raises StoreError for another program's database and for a newer version, CorruptStoreError for tables
+    that are not those of the version.
+    """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -262,12 +318,13 @@ def checked_version(connection: sqlite3.Connection, path: Path, newest: int = le
         raise StoreError(
             f"'{path}' is a database of another program, not an example store; pick another path"
         )
-    if newest < version <= _MAX_PLAUSIBLE and owner == APPLICATION_ID:
+    if len(steps) < version <= _MAX_PLAUSIBLE and owner == APPLICATION_ID:
         raise StoreError(
-            f"store '{path}' has version {version}, this program reads up to {newest}; update edge_daemon"
+            f"store '{path}' has version {version}, this program reads up to {len(steps)}; update edge_daemon"
         )
-    if tables and (owner != APPLICATION_ID or _COLUMNS.get(version, len(columns)) != len(columns)):
+    if tables and owner != APPLICATION_ID:
         raise CorruptStoreError(f"store '{path}' is corrupt: its header does not fit its tables")
     if version > _MAX_PLAUSIBLE or version < 0 or (tables and version == 0):
         raise CorruptStoreError(f"store '{path}' is corrupt: its version {version} is not of this program")
+    _check_schema(connection, path, expected_schemas(steps[:version])[version])
     return version

@@ -52,27 +52,28 @@ class ExampleStore:
         busy_s: float = 2.0,
         now: Callable[[], datetime] = utc_now,
         recover: bool = False,
+        create: bool = True,
     ) -> None:
         self.path = Path(path)
-        self._connection = StoreConnection(self.path, busy_s, now, recover=recover)
+        self._connection = StoreConnection(self.path, busy_s, now, recover=recover, create=create)
         self._table = ExampleTable(self._connection)
         self.former_objects = self._table.former_objects
         self._journal = Journal(self._connection)
         self.scenes = SceneTable(self._connection)
 
     @classmethod
-    def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
+    def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0, create: bool = True) -> Self:
         """Open the store in spite of a damaged file or a full disk, and log what is wrong.
 
         The readable part of a corrupt file goes into a new one; the old one is kept as
         `<name>.corrupt-<UTC time>`. While the disk is full or read-only the examples are in memory, and
-        each change is refused.
+        each change is refused. So it is without `create` while there is no file: none is made, and the
+        store is empty.
         """
-        store = cls(path, busy_s=busy_s, recover=True)
+        store = cls(path, busy_s=busy_s, recover=True, create=create)
         if store.damaged:
-            log.warning(
-                "store '%s': left out, and kept in the file: %s", path, summarise(store.damaged.values())
-            )
+            left_out = summarise(store.damaged.values())
+            log.warning("store '%s': left out, and kept in the file: %s", path, left_out)
         return store
 
     def __enter__(self) -> Self:
@@ -235,7 +236,7 @@ class ExampleStore:
         if new == old:
             raise LabelError(f"the label is '{old}' already")
         with self.transaction():
-            if self.query(f"SELECT 1 {LIVE} AND label = ? LIMIT 1", new):
+            if all(self.query(f"SELECT 1 {LIVE} AND label = ? LIMIT 1", each) for each in (old, new)):
                 raise NoExamplesError(f"there are examples of '{new}' already; merge '{old}' into it instead")
             return self.merge([old], new)
 

@@ -95,8 +95,8 @@ def _names(path: Path) -> list[str]:
     require_regular(path)
     check_directory_size(path)
     with zipfile.ZipFile(path) as archive:
+        check_entries(archive)
         entries = archive.infolist()
-    check_entries(entries)
     names = sorted(entry.filename for entry in entries if not entry.is_dir())
     return [name for name in names if not any(is_hidden(part) for part in PurePosixPath(name).parts)]
 

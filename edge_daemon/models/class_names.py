@@ -9,9 +9,11 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.export_archive import UNREADABLE
 from edge_daemon.system.regular_file import open_regular, without_bom
+from edge_daemon.system.zip_safety import read_entry
 from edge_daemon.tflite.embedder import read_model
 from edge_daemon.tflite.metadata import read_metadata
 
@@ -85,8 +87,8 @@ def embedded_class_names(model: Path) -> tuple[str, ...] | None:
                 texts = [named]
             if not texts:
                 return None
-            with archive.open(texts[0]) as file:
-                return parse_class_names(file.read(MAX_BYTES + 1), f"{model}, {texts[0]}")
+            content = read_entry(archive, texts[0], MAX_BYTES + 1)
+        return parse_class_names(content, f"{model}, {texts[0]}")
     except UNREADABLE:
         return None
 
@@ -160,8 +162,9 @@ def _names(data: object) -> list[str]:
                 return _names(data[key])
         if data and all(isinstance(value, int) and not isinstance(value, bool) for value in data.values()):
             return _in_order((value, key) for key, value in data.items())
-        if data and all(str(key).isdecimal() for key in data):
-            return _in_order((int(key), _name(value)) for key, value in data.items())
+        numbers = [number for key in data if (number := read_digits(str(key))) is not None]
+        if data and len(numbers) == len(data):
+            return _in_order(zip(numbers, map(_name, data.values()), strict=True))
     raise ValueError("JSON without labels; known are a list, {'labels': [...]}, {'0': name} and {name: 0}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from edge_daemon.domain.errors import ArchiveError
 from edge_daemon.imaging.image_files import is_hidden
 from edge_daemon.system.regular_file import open_regular
-from edge_daemon.system.zip_safety import DAMAGED
+from edge_daemon.system.zip_safety import DAMAGED, read_entry
 
 MAX_ENTRIES = 1000
 TFLITE_MARK = b"TFL3"
@@ -108,5 +108,5 @@ def _refuse_hostile(source: Path, entry: zipfile.ZipInfo) -> None:
 
 
 def _read_member(source: Path, name: str, count: int) -> bytes:
-    with zipfile.ZipFile(source) as archive, archive.open(name) as file:
-        return file.read(count)
+    with zipfile.ZipFile(source) as archive:
+        return read_entry(archive, name, count)

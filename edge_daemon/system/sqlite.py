@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.system.atomic_file import sync_directory
 
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_UNKNOWN_FORMAT = "unsupported file format"
+"""SQLite's text for a number in the header that was never used, with the code of any error."""
+
 _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _EXPLANATIONS = (
     (
@@ -34,6 +38,33 @@ class LockedStoreError(StoreError):
     """Another process is writing; a later call may succeed."""
 
 
+class Connection(sqlite3.Connection):
+    """A connection whose every error is a sqlite3.Error; pass it as `factory`.
+
+    SQLite's error text can quote a damaged schema. Python fails to decode it if it is no UTF-8.
+    """
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement as `sqlite3.Connection` does."""
+        with _readable_errors():
+            return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run a statement for each set of parameters as `sqlite3.Connection` does."""
+        with _readable_errors():
+            return super().executemany(sql, parameters)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as exc:
+        damage = sqlite3.DatabaseError("its tables have a damaged description")
+        damage.sqlite_errorname, damage.sqlite_errorcode = "SQLITE_CORRUPT", sqlite3.SQLITE_CORRUPT
+        raise damage from exc
+
+
 @contextmanager
 def sqlite_errors_of(path: Path) -> Iterator[None]:
     """Turn a SQLite error inside the block into a StoreError that names the store's file."""
@@ -45,8 +76,8 @@ def sqlite_errors_of(path: Path) -> Iterator[None]:
 
 def _explain(path: Path, exc: sqlite3.Error) -> StoreError:
     code = _code(exc)
-    if code.startswith(_CORRUPT):
-        return CorruptStoreError(f"store '{path}' is corrupt: {exc}")
+    if code.startswith(_CORRUPT) or _UNKNOWN_FORMAT in str(exc):
+        return CorruptStoreError(f"store '{path}' is corrupt: {' '.join(str(exc).split())}")
     if is_locked(exc):
         return LockedStoreError(
             f"store '{path}' is locked by another process; stop that one or try again ({code})"
@@ -54,7 +85,15 @@ def _explain(path: Path, exc: sqlite3.Error) -> StoreError:
     for codes, explanation in _EXPLANATIONS:
         if code.startswith(codes):
             return StoreError(f"store '{path}' {explanation} ({code})")
-    return StoreError(f"store '{path}': {exc}")
+    return StoreError(f"store '{path}': {' '.join(str(exc).split())}")
+
+
+def is_damage(exc: sqlite3.Error) -> bool:
+    """Return whether an error in a program's own statement shows damage of the file, not a state of the disk.
+
+    A flipped bit of a name is "no such column", with the code of any error.
+    """
+    return not isinstance(exc, sqlite3.OperationalError) or _code(exc) == "SQLITE_ERROR"
 
 
 def is_locked(exc: BaseException | None) -> bool:

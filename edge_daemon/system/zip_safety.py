@@ -15,6 +15,7 @@ DAMAGED = (
     zlib.error,
     struct.error,
     EOFError,
+    OverflowError,  # an offset beyond every file
     UnicodeDecodeError,  # a name that is not in the encoding it claims
     NotImplementedError,  # a compression this Python lacks
 )
@@ -45,10 +46,20 @@ def check_directory_size(path: Path) -> None:
         raise ArchiveError("it holds too many files")
 
 
-def check_entries(infos: list[zipfile.ZipInfo]) -> None:
+def read_entry(archive: zipfile.ZipFile, name: str, count: int) -> bytes:
+    """Return the first bytes of an entry. Raises `DAMAGED`, KeyError, RuntimeError for an encrypted entry."""
+    try:
+        with archive.open(name) as file:
+            return file.read(count)
+    except ValueError as exc:  # an offset beyond every file
+        raise zipfile.BadZipFile(str(exc)) from exc
+
+
+def check_entries(archive: zipfile.ZipFile) -> None:
     """Raise ArchiveError for entries outside the archive, links, encrypted or repeated entries, zip bombs."""
+    infos = archive.infolist()
     for info in infos:
-        if reason := _hostile(info):
+        if reason := _hostile(info, archive.start_dir):
             raise ArchiveError(f"entry {info.filename!r} {reason}")
     name, times = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 0)
     if times > 1:
@@ -57,8 +68,10 @@ def check_entries(infos: list[zipfile.ZipInfo]) -> None:
         raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
 
 
-def _hostile(info: zipfile.ZipInfo) -> str | None:
+def _hostile(info: zipfile.ZipInfo, end: int) -> str | None:
     name = info.filename
+    if not 0 <= info.header_offset < end:
+        return "lies outside the file"
     if name.startswith(("/", "\\")) or ":" in name or ".." in name.replace("\\", "/").split("/"):
         return "points outside the archive"
     if info.external_attr >> 16 & _FILE_TYPE == _SYMLINK:

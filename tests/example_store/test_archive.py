@@ -10,7 +10,7 @@ from edge_daemon.domain.errors import EmbeddingError, OutputError
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
-from tests.harness.archived_examples import scene_reference, taught_store, teach_in_scenes
+from tests.harness.archived_examples import jpeg, scene_reference, taught_store, teach_in_scenes
 from tests.harness.unit_vectors import unit
 
 
@@ -122,3 +122,27 @@ def test_a_length_that_differs_from_the_stores_changes_nothing(archive: Path, ot
     with pytest.raises(EmbeddingError, match="16 numbers among those of 5"):
         import_archive(other, archive)
     assert other.counts == {"fox": 1}
+
+
+def test_examples_of_the_same_picture_go_into_an_empty_store_and_back(
+    store: ExampleStore, other: ExampleStore, tmp_path: Path
+) -> None:
+    for label in ("null", "x", "x"):
+        store.add(unit(50), label, space="twins", source="button", thumbnail=jpeg(50))
+    write_archive(store, tmp_path / "twins.zip")
+    report = import_archive(other, tmp_path / "twins.zip")
+    assert (report.duplicates, report.problems) == (0, [])
+    assert other.counts == store.counts
+    again = import_archive(other, tmp_path / "twins.zip")
+    assert (again.added, again.duplicates, again.problems) == (0, sum(store.counts.values()), [])
+
+
+def test_an_example_that_is_taught_under_another_label_is_named_by_its_number(
+    archive: Path, store: ExampleStore, other: ExampleStore
+) -> None:
+    [first, *_] = store
+    other.add(first.embedding, "fox", space=first.space, region=first.region, thumbnail=first.thumbnail)
+    report = import_archive(other, archive)
+    assert report.problems == [
+        f"example 0: imported as '{first.label}' but taught as 'fox' already; left out"
+    ]

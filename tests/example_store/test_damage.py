@@ -20,7 +20,9 @@ from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.integrity import CHECKED
 from edge_daemon.example_store.record import content_digest
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.table_pages import find_tables
 from tests.harness.damaged_store import COUNT, PAGE, assert_same, execute, fill
+from tests.harness.shared_files import shared_path
 from tests.harness.unit_vectors import unit
 
 NAN, ZEROS = np.full(200, np.nan, "<f4").tobytes(), bytes(800)
@@ -280,3 +282,68 @@ def test_a_second_connection_of_the_process_keeps_the_first_one_s_locks(tmp_path
         subprocess.run([*command, path], check=True)
     with ExampleStore(path) as again:
         assert again.counts == {"cat": 2}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xd8\xff\xe0" + b"JFIF" * 300, b"PK\3\4" + bytes(9000), b"SQLite for beginners", b"\0\1"],
+)
+def test_a_file_that_never_was_a_store_is_refused_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mine"
+    path.write_bytes(content)
+    for attempt in (ExampleStore, ExampleStore.open_or_recover, check_path):
+        with pytest.raises(StoreError, match="mine' is no example store") as caught:
+            attempt(path)
+        assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == content
+
+
+def test_a_photo_whose_bytes_look_like_pages_of_a_table_is_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "glass.jpg"
+    photo = shared_path("data/trashnet6/glass/0013.jpg").read_bytes()
+    path.write_bytes(photo)
+    assert (21, False) in find_tables(path), "as the table of examples"
+    for attempt in (ExampleStore.open_or_recover, check_path):
+        with pytest.raises(StoreError, match="is no example store"):
+            attempt(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == photo
+
+
+@pytest.mark.parametrize("page", [bytes(PAGE), b"\xff" * PAGE])
+def test_a_store_whose_first_page_is_blank_is_replaced(tmp_path: Path, page: bytes) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    path.write_bytes(page + path.read_bytes()[PAGE:])
+    check_path(path)
+    ExampleStore.open_or_recover(path).close()
+    (kept,) = tmp_path.glob("*.corrupt-*Z")
+    assert kept.read_bytes().startswith(page)
+
+
+def test_a_store_whose_first_page_is_of_another_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    taught = fill(path)
+    path.write_bytes(random.Random(1).randbytes(PAGE) + path.read_bytes()[PAGE:])
+    check_path(path)
+    with ExampleStore.open_or_recover(path) as store:
+        assert {example.id for example in store} == taught.keys()
+    assert len(list(tmp_path.glob("*.corrupt-*Z"))) == 1
+
+
+def test_a_store_of_a_daemon_is_replaced_whatever_its_first_page_is(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    with ExampleStore(path) as store:
+        store.acquire_lock()
+    path.write_bytes(random.Random(1).randbytes(2 * PAGE))
+    check_path(path)
+    ExampleStore.open_or_recover(path).close()
+    assert len(list(tmp_path.glob("*.corrupt-*Z"))) == 1
+
+
+def test_a_folder_is_named_as_one(tmp_path: Path) -> None:
+    for attempt in (ExampleStore, ExampleStore.open_or_recover, check_path):
+        with pytest.raises(StoreError, match="is a folder; give the path of a file"):
+            attempt(tmp_path)

@@ -56,6 +56,7 @@ def _set(name: str, content: bytes) -> Callable[[Contents], None]:
     return lambda contents: contents.update({name: content})
 
 
+_TOO_LARGE = np.full(32, 3e38, np.float32).tobytes()
 _BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
 
 
@@ -90,6 +91,7 @@ _BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
         (_set("embeddings.f32", b"1234"), "4 bytes, the manifest says 128"),
         (_set("embeddings.f32", bytes(128)), "example 0.*zeros"),
         (_set("embeddings.f32", _BAD_FLOATS), "example 0.*NaN"),
+        (_set("embeddings.f32", _TOO_LARGE), "example 0.*too large"),
         (_set("thumbnails/000001.jpg", b"GIF89a"), "example 1.*not a JPEG"),
         (_set("thumbnails/000001.jpg", jpeg(1)[:700]), "example 1.*damaged"),
         (_set("thumbnails/000001.jpg", bytes(2_000_000)), "too large for a thumbnail"),
@@ -244,3 +246,16 @@ def test_flipped_bytes_are_refused_or_harmless_but_never_half_imported(
         with contextlib.suppress(ArchiveError):
             import_archive(other, archive)
         assert len(other.clear()) in (0, 3)
+
+
+@pytest.mark.parametrize("offset", [10**6, 2**32 - 1, 2**40, 2**63, 2**64 - 1])
+def test_an_entry_that_lies_outside_the_file_is_refused(
+    archive: Path, other: ExampleStore, offset: int
+) -> None:
+    with zipfile.ZipFile(archive, "a") as changed:
+        changed.getinfo("embeddings.f32").header_offset = offset
+        changed.writestr("thumbnails/000009.jpg", b"")  # else the directory is not written again
+    with pytest.raises(ArchiveError, match=r"'embeddings\.f32' lies outside the file") as caught:
+        import_archive(other, archive)
+    assert str(archive) in str(caught.value)
+    assert other.counts == {}

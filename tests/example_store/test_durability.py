@@ -136,7 +136,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     for ancestor in (folder, tmp_path, *tmp_path.parents[:3]):
         ancestor.chmod(0o755)
     (folder / "examples.db").chmod(0o444)
-    (folder / "corrupt.db").write_bytes(b"damage" * 500)
+    (folder / "corrupt.db").write_bytes(bytes(3000))
     (folder / "corrupt.db").chmod(0o444)
     folder.chmod(0o555)
 
@@ -175,7 +175,7 @@ def test_a_path_that_can_hold_no_file_is_one_line(path: str) -> None:
 
 
 def _damage_header(path: Path) -> None:
-    path.write_bytes(b"not a database at all " * 100)
+    path.write_bytes(b"\xff" * 4096 + path.read_bytes()[4096:])
 
 
 def _damage_middle(path: Path) -> None:
@@ -212,9 +212,9 @@ def test_a_corrupt_store_is_kept_aside_and_its_readable_examples_stay_in_use(
 def test_a_second_corrupt_store_of_the_same_second_overwrites_neither(tmp_path: Path) -> None:
     path = tmp_path / "examples.db"
     for number in range(3):
-        path.write_bytes(f"damage {number} ".encode() * 200)
+        path.write_bytes(bytes(4096) + b"damage %d" % number)
         ExampleStore.open_or_recover(path).close()
-    kept = {found.read_bytes()[:8] for found in tmp_path.glob("examples.db.corrupt-*")}
+    kept = {found.read_bytes()[4096:] for found in tmp_path.glob("examples.db.corrupt-*")}
     assert kept == {b"damage 0", b"damage 1", b"damage 2"}
 
 

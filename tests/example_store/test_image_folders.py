@@ -150,8 +150,8 @@ def test_pictures_are_known_by_content_and_the_rest_is_counted_and_named(
     report = _import(store, root)
     assert report.added == 5
     assert "real.heic is a HEIC picture" in report.problems[0]
-    assert "1 other files passed over (film.mov)" in caplog.text
-    assert "1 other files passed over (loose.txt)" in caplog.text
+    assert "1 other file passed over (film.mov)" in caplog.text
+    assert "1 other file passed over (loose.txt)" in caplog.text
 
 
 def test_a_folder_above_the_label_folders_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

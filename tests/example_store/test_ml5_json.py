@@ -211,7 +211,7 @@ _HEADER = _tensor("cat", 1, 2)
         ([["cat", [1], [10**30, 10**30]]], "more than this program takes"),
         ([["a/b", [1, 2], [1, 2]]], "'a/b'"),
         ([["unknown", [1, 2], [1, 2]]], "reserved"),
-        ({"dataset": {"0": _HEADER}, "tensors": []}, "1 classes but 0 tensors"),
+        ({"dataset": {"0": _HEADER}, "tensors": []}, "1 class but 0 tensors"),
         ({"dataset": {"0": _HEADER}, "tensors": [None]}, "class 'cat'"),
         ({"dataset": {"0": _HEADER}, "tensors": [{"0": 1, "5": 1}]}, "class 'cat'"),
         ({"dataset": {"0": _HEADER}, "tensors": [{"a": 1, "b": 1}]}, "class 'cat'"),
@@ -243,3 +243,24 @@ def test_a_file_larger_than_memory_is_refused_unread(tmp_path: Path) -> None:
         read_dataset(path)
     with pytest.raises(ArchiveError, match="can't be read"):
         read_dataset(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({"cat": [[1.0, 2.0], [1.0]]}, "class 'cat', example 1: it has 1 number; the others have 2"),
+        ({"cat": [[1.0], [1.0, 2.0]]}, "class 'cat', example 1: it has 2 numbers; the others have 1"),
+        ({"a": [[1, 2]], "dog": [[3, 4], [5, 6, 7, 8]]}, "class 'dog', example 1: it has 4 numbers"),
+        ({"cat": [1.0, [1.0]]}, "class 'cat', example 0: it has a number instead of a list"),
+        ([["cat", [[1, 2, 3], [4]], [2, 2]]], "class 'cat', example 0: it has 3 numbers; the others have 2"),
+        (
+            {"dataset": {"0": {"label": "cat", "shape": [2, 2]}}, "tensors": [[[1], [2, 3, 4]]]},
+            "class 'cat', example 0: it has 1 number; the others have 2",
+        ),
+    ],
+)
+def test_examples_of_different_lengths_are_refused(tmp_path: Path, content: object, fault: str) -> None:
+    path = _write(tmp_path, content)
+    with pytest.raises(ArchiveError) as caught:
+        read_dataset(path)
+    assert str(caught.value).startswith(f"'{path}': {fault}")

@@ -57,7 +57,7 @@ def test_packed_label_folders_go_in_like_a_folder(
     names = [f"{root}{name}" for name in ("cat/1.jpg", "dog/2.jpg", "dog/notes.txt")]
     packed = _zip(tmp_path / "x.zip", *names, "__MACOSX/cat/._1.jpg", f"{root}.thumbnails/3.jpg")
     assert _shown(find_zipped_pictures(packed)) == [("cat", "1.jpg"), ("dog", "2.jpg")]
-    assert "1 other files passed over (notes.txt)" in caplog.text
+    assert "1 other file passed over (notes.txt)" in caplog.text
 
 
 def test_an_invalid_label_is_left_out(tmp_path: Path) -> None:
@@ -100,3 +100,14 @@ def test_an_exported_or_damaged_archive_is_not_a_zip_of_pictures(tmp_path: Path,
 def test_an_entry_that_leaves_the_zip_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="points outside"):
         find_zipped_pictures(_zip(tmp_path / "x.zip", "../cat/1.jpg"))
+
+
+@pytest.mark.parametrize("offset", [10**6, 2**64 - 1])
+def test_an_entry_that_lies_outside_the_file_is_refused(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("cat/1.jpg", b"x")
+        packed.getinfo("cat/1.jpg").header_offset = offset
+    with pytest.raises(ArchiveError, match=r"'cat/1\.jpg' lies outside the file"):
+        find_zipped_pictures(path)
+    assert not is_picture_zip(path)

@@ -98,3 +98,13 @@ def test_every_single_damaged_byte_is_an_error_or_harmless(tmp_path: Path) -> No
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="no such file or folder"):
         open_export(tmp_path / "absent.zip")
+
+
+@pytest.mark.parametrize("offset", [10**6, 2**63, 2**64 - 1])
+def test_a_file_that_lies_outside_the_archive_is_an_error(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("model.json", b"{}")
+        packed.getinfo("model.json").header_offset = offset
+    with pytest.raises(ArchiveError, match=r"model\.json: can't be read"):
+        open_export(path).read("model.json", 100)

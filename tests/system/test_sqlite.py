@@ -8,6 +8,7 @@ import pytest
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.system.sqlite import (
+    Connection,
     CorruptStoreError,
     LockedStoreError,
     free_name,
@@ -54,6 +55,20 @@ def test_a_locked_database_differs_from_a_damaged_one(tmp_path: Path) -> None:
         assert not is_locked(damage.value.__cause__)
         with pytest.raises(StoreError), sqlite_errors_of(path):
             database.execute("no statement")
+
+
+def test_an_error_whose_text_is_no_utf8_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    make(path, 1)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"(value)") + 1] ^= 0x80
+    content[content.index(b"TABLE t") + 6] ^= 0x80
+    path.write_bytes(content)
+    with closing(sqlite3.connect(path, factory=Connection)) as database:
+        with pytest.raises(CorruptStoreError, match=str(path)), sqlite_errors_of(path):
+            database.execute("SELECT value FROM t")
+        with pytest.raises(CorruptStoreError, match=str(path)), sqlite_errors_of(path):
+            database.executemany("INSERT INTO t VALUES (?)", [(1,)])
 
 
 def test_a_damaged_file_is_kept_with_its_journal_and_replaced(tmp_path: Path) -> None:
