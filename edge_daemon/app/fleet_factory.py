@@ -34,12 +34,16 @@ class FleetFactory:
         self._key = None if options.group is None else read_key(options, environ)
         self._receive_queue = ReceiveQueue()
         self._was_member = False
+        self._former: Mapping[str, int] = {}
 
     def join(self, store: ExampleStore) -> None:
-        """Store group and key id; peers' examples of another group or key are deleted."""
+        """Store group, key id and device id; peers' examples of another group or key are deleted."""
         self._was_member = was_ever_joined(store)
         if self._options.group is not None and self._key is not None:
-            PeerExamples(store, "").join(self._options.group, key_id(self._key))
+            peers = PeerExamples(store, "")
+            peers.join(self._options.group, key_id(self._key))
+            peers.set_device(self._device)
+            self._former = peers.former_devices()
 
     def build_sync(
         self, store: ExampleStore, trainer: Trainer, embedder: Embedder, clock: Clock
@@ -74,7 +78,7 @@ class FleetFactory:
             return None
         from edge_daemon.mqtt.fleet_link import FleetLink
 
-        return FleetLink(self._device, signer, self._receive_queue, self._options.max_peers)
+        return FleetLink(self._device, signer, self._receive_queue, self._options.max_peers, self._former)
 
     def _signer(self, space: str) -> RecordSigner | None:
         if self._key is None or self._options.group is None:

@@ -21,6 +21,9 @@ RESERVED_LEVELS = frozenset(
 )
 """Levels below the base topic in use, which no region can have as its name."""
 
+FLEET_ROOT = "edge_daemon/fleet"
+"""The topics at and below it belong to the fleet."""
+
 MAX_BYTES = 512
 """Length limit for the device's topics."""
 

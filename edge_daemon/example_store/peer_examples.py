@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.record import COLUMNS, INTACT, ExampleRecord, read_example
 from edge_daemon.example_store.store import ExampleStore
 
 _OWN = ""
 _PAGE = 128
+
+# Rows of `fleet_groups` beside the group's: no group has a name with `=`.
+_DEVICE = "device="
+_FORMER = re.compile(r"former=(\d{1,16}) (\S+)")
+
+MAX_FORMER = 32
+"""Number of former ids that are kept; the id can be a host name that changes at each start."""
 
 
 class PeerExamples:
@@ -83,6 +93,17 @@ class PeerExamples:
     def ids_by_number(self, device: str) -> dict[int, int]:
         """Return the ids of a peer's examples by their sequence numbers, removed examples too."""
         return dict(self._rows("SELECT number, id FROM examples WHERE space = ? AND origin = ?", device))
+
+    def delete_damaged(self, device: str) -> None:
+        """Delete a peer's damaged examples, so that they are received again as new ones."""
+        rows = self._store.query(
+            f"SELECT id FROM examples WHERE origin = ? AND origin <> '' AND NOT ({INTACT})", device
+        )
+        if not rows:
+            return  # without a transaction, which a locked store or a full disk would refuse
+        with self._store.transaction():
+            for (example_id,) in rows:
+                self._store.query("DELETE FROM examples WHERE id = ?", example_id)
 
     def add(self, records: Iterable[ExampleRecord]) -> list[Example]:
         """Store peers' examples in quarantine, all or none."""
@@ -163,6 +184,48 @@ class PeerExamples:
                 self._store.query("UPDATE examples SET number = NULL WHERE number IS NOT NULL")
             self._store.query("DELETE FROM fleet_groups")
             self._store.query("INSERT INTO fleet_groups (name) VALUES (?)", name)
+
+    def set_device(self, device: str) -> None:
+        """Store this device's id in the group; call it after `join`.
+
+        Another id than before makes that a former one. Examples that were received under either id are
+        deleted, and the examples of this device get new sequence numbers.
+        """
+        statement = "SELECT name FROM fleet_groups WHERE name LIKE ?"
+        stored = [row[0] for row in self._store.query(statement, f"{_DEVICE}%")]
+        insert = "INSERT INTO fleet_groups (name) VALUES (?)"
+        if not stored:  # a locked store or a full disk does not prevent the start: the next one stores the id
+            with suppress(StoreError):
+                self._store.query(insert, _DEVICE + device)
+        elif stored != [_DEVICE + device]:
+            with self._store.transaction():
+                for name in stored:
+                    self._make_former(name.removeprefix(_DEVICE), device)
+                    self._store.query("DELETE FROM fleet_groups WHERE name = ?", name)
+                self._store.query(insert, _DEVICE + device)
+
+    def former_devices(self) -> dict[str, int]:
+        """Return the former ids of this device in the group, each with the number of its last live set.
+
+        That number is above all that this device used under the id, and below all later ones.
+        """
+        rows = self._store.query("SELECT name FROM fleet_groups")
+        matches = [match for row in rows if (match := _FORMER.fullmatch(row[0]))]
+        return {match[2]: int(match[1]) for match in sorted(matches, key=lambda match: int(match[1]))}
+
+    def _make_former(self, earlier: str, device: str) -> None:
+        for own in (earlier, device):
+            self._store.query("DELETE FROM examples WHERE origin = ? AND origin <> ''", own)
+            self._store.query("DELETE FROM fleet_rolls WHERE device = ? AND device <> ''", own)
+        numbers = self._store.query("SELECT max(number) FROM examples WHERE origin = ''")
+        number = max(self.last_number(), numbers[0][0] or 0) + 1
+        self._store.query("UPDATE examples SET number = NULL WHERE origin = '' AND number IS NOT NULL")
+        self._store.query("UPDATE fleet_rolls SET number = ? WHERE device = ?", number, _OWN)
+        former = self.former_devices() | {earlier: number}
+        former.pop(device, None)
+        self._store.query("DELETE FROM fleet_groups WHERE name LIKE 'former=%'")
+        for each, last in list(former.items())[-MAX_FORMER:]:
+            self._store.query("INSERT INTO fleet_groups (name) VALUES (?)", f"former={last} {each}")
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._store.query(statement, self._space, *values)

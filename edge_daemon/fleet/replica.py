@@ -64,6 +64,7 @@ class Replica:
         self._known: dict[str, dict[int, int]] = {}
         self._live_sets: dict[str, LiveSet] = {}
         self._full: set[str] = set()
+        self._out_of_labels: set[str] = set()
         self._peer_limit_logged = False
 
     def merge(self, message: FleetMessage) -> Change:
@@ -82,10 +83,19 @@ class Replica:
                 self._reject("number")
             elif example.number not in self._known[device]:
                 new[example.number] = example
-        added = self._keep(device, [each for each in new.values() if self._is_acceptable(device, each)])
+        acceptable = [each for each in new.values() if self._is_acceptable(device, each)]
+        added = self._keep(device, self._select(device, acceptable))
         if self._known[device] or self._live_sets[device] is not EMPTY:
             self._devices.add(device)
         return Change(added, deleted)
+
+    def request_rejected(self) -> None:
+        """Request rejected examples again if labels have become free since. Raises StoreError."""
+        if self._out_of_labels:
+            self._labels = self._peers.labels()
+            if any(self._can_add_label(device) for device in self._out_of_labels):
+                self._out_of_labels.clear()
+                self._receive_queue.mark_overflow()
 
     def make_room(self) -> Sequence[int]:
         """Remove one peer if another was rejected: one without examples, else one no longer at the broker.
@@ -105,6 +115,8 @@ class Replica:
         self._devices.discard(leaver)
         self._known.pop(leaver, None)
         self._live_sets.pop(leaver, None)
+        self._full.discard(leaver)
+        self._out_of_labels.clear()
         self._rejected_peers.clear()
         self._labels = None
         self._receive_queue.mark_overflow()
@@ -114,6 +126,7 @@ class Replica:
         if device not in self._known:
             kept = self._peers.live_set(device)
             self._live_sets[device] = LiveSet(kept[0], unpack(kept[1])) if kept else EMPTY
+            self._peers.delete_damaged(device)
             self._known[device] = self._peers.ids_by_number(device)
 
     def _apply_live_set(self, device: str, live_set: LiveSet) -> list[int]:
@@ -144,9 +157,6 @@ class Replica:
         if self._live_sets[device].is_deleted(example.number):
             self._reject("removed")
             return False
-        if not self._has_room_for_label(device, example.label):
-            self._reject("full")
-            return False
         return True
 
     def _is_far_ahead(self, device: str, number: int) -> bool:
@@ -158,23 +168,39 @@ class Replica:
             self._receive_queue.clear_payload_hashes()
         return ahead
 
+    def _select(self, device: str, examples: list[RemoteExample]) -> list[RemoteExample]:
+        """Return the examples that fit into the limits of examples and labels; reject the others."""
+        room = max(0, self._max_examples - len(self._known[device]))
+        fitting: list[RemoteExample] = []
+        for index, example in enumerate(examples):
+            if len(fitting) == room:
+                self._reject_excess(device, len(examples) - index)
+                break
+            if self._has_room_for_label(device, example.label):
+                fitting.append(example)
+            else:
+                self._out_of_labels.add(device)
+                self._reject("full")
+        return fitting
+
     def _has_room_for_label(self, device: str, label: str) -> bool:
+        """Return whether the label is known or can be added, and add it."""
         if self._labels is None:
             self._labels = self._peers.labels()
-        if (device, label) in self._labels:
-            return True
-        of_device = sum(owner == device for owner, _ in self._labels)
-        if of_device >= MAX_PEER_LABELS or len({each for _, each in self._labels} | {label}) > MAX_LABELS:
+        if (device, label) not in self._labels and not self._can_add_label(device, label):
             return False
         self._labels.add((device, label))
         return True
 
+    def _can_add_label(self, device: str, label: str | None = None) -> bool:
+        """Return whether the device can have another label: this one, or one that no peer has."""
+        labels = self._labels or set()
+        of_device = sum(owner == device for owner, _ in labels)
+        return of_device < MAX_PEER_LABELS and len({each for _, each in labels} | {label}) <= MAX_LABELS
+
     def _keep(self, device: str, examples: list[RemoteExample]) -> list[Example]:
         known = self._known[device]
-        room = max(0, self._max_examples - len(known))
-        if len(examples) > room:
-            self._reject_excess(device, len(examples) - room)
-        records = [self._record(device, example) for example in examples[:room]]
+        records = [self._record(device, example) for example in examples]
         kept = self._peers.add(records) if records else []
         known |= {remote.number: example.id for remote, example in zip(examples, kept, strict=False)}
         return kept

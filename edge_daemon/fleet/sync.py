@@ -186,6 +186,7 @@ class FleetSync:
         """Return the snapshot of our own changed examples, and check the peers' against them again."""
         snapshot = self._publisher.snapshot()
         self._quarantine.revalidate()
+        self._replica.request_rejected()  # a label that was cleared or renamed here may be free
         self._published_revision = self._trainer.revision
         self._counts_changed = self._counts_changed or self._shared != len(snapshot.records)
         self._shared = len(snapshot.records)
@@ -200,6 +201,8 @@ class FleetSync:
             self._remove(change.deleted)
         self._quarantine.add(change.added)
         self._counts_changed = self._counts_changed or bool(change.added)
+        if change.deleted:
+            self._replica.request_rejected()
 
     def _remove(self, ids: Sequence[int]) -> None:
         self._quarantine.remove(ids)

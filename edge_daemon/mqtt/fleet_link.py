@@ -6,7 +6,7 @@
 
 Messages are retained, so a new device receives them even when its peers are offline; if the broker loses them
 they are republished. At a broker that does not send retained messages to new subscriptions, a device asks its
-peers, and they publish all records again.
+peers after each connect and after an overflow, and they publish all records again.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ import math
 import random
 import re
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from threading import Lock
+from types import MappingProxyType
 from typing import Final
 
+from edge_daemon.config.topic_names import FLEET_ROOT
 from edge_daemon.domain.events import FleetSnapshot
 from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, pack_records, unpack_records
+from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.fleet.receive_queue import ReceiveQueue
-from edge_daemon.fleet.records import RecordSigner, RejectionReason, decode_message
+from edge_daemon.fleet.records import FleetMessage, RecordSigner, RejectionReason, decode_message
+from edge_daemon.mqtt.fleet_limits import FleetLimits
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.system.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
 
-ROOT = "edge_daemon/fleet"
+ROOT = FLEET_ROOT
 WINDOW = 4
 """Maximum number of unacknowledged chunks, so that labels don't queue behind them."""
 
 MAX_STALE = 1000
 """Maximum number of stale topics of this device that are cleared per connection."""
-
-CALM_S = 30.0
-"""Time without a dropped message after which the retained messages are requested again."""
 
 RESEND_PAUSE_S = 30.0
 """Minimum time between two publications of all records; the requests of that time are answered together."""
@@ -46,10 +48,6 @@ RESEND_PAUSE_S = 30.0
 _MAX_RESEND_DELAY_S = 2.0
 """Devices answer a request at different times."""
 
-_LOG_PER_S = 1 / 60
-_KNOWN_PER_S, _KNOWN_BURST = 20.0, 1000.0  # twice all chunks of a peer at once
-_UNKNOWN_PER_S, _UNKNOWN_BURST_PER_PEER = 2.0, 4.0
-_MAX_LOGGED = 64
 _MAX_SENT_HASHES = 64
 # Two devices with the same id must not correct each other at full speed.
 _REPAIRS_PER_S, _REPAIRS_BURST = 1 / 60, 3.0
@@ -69,60 +67,12 @@ _TOPIC = re.compile(
 _HEADER_BYTES = 64
 
 
-class FleetLimits:
-    """Limits the work that a sender can cause. Belongs to the thread that owns the connection.
-
-    A device gets a separate rate limit once one of its records was signed with the group's key; all other
-    devices share one. A sender without the key causes at most a few signature checks a second, whichever
-    device names it makes up.
-    """
-
-    def __init__(self, max_peers: int) -> None:
-        self._max_known = 4 * max_peers
-        self._known: OrderedDict[str, RateLimit] = OrderedDict()
-        self._unknown = RateLimit(_UNKNOWN_PER_S, _UNKNOWN_BURST_PER_PEER * max_peers)
-        self._logged: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._log: dict[str, RateLimit] = {}
-        self._dropped_s: float | None = None
-
-    def allows(self, device: str, now_s: float) -> bool:
-        """Return whether a message of `device` may be checked at `now_s` (monotonic), and count it."""
-        allowed = self._known.get(device, self._unknown).allows(now_s)
-        if not allowed:
-            self._dropped_s = now_s
-        return allowed
-
-    def trust(self, device: str) -> None:
-        """Give a device with the key a separate rate limit; its next rejections may be logged again."""
-        self._logged = OrderedDict.fromkeys(entry for entry in self._logged if entry[0] != device)
-        if device not in self._known:
-            self._known[device] = RateLimit(_KNOWN_PER_S, _KNOWN_BURST)
-            if len(self._known) > self._max_known:
-                self._known.popitem(last=False)
-
-    def pop_calm(self, now_s: float) -> bool:
-        """Return once whether messages were dropped, after 30 s without another."""
-        calm = self._dropped_s is not None and now_s - self._dropped_s >= CALM_S
-        if calm:
-            self._dropped_s = None
-        return calm
-
-    def may_log(self, device: str, reason: str, now_s: float) -> bool:
-        """Return whether to log a rejection: once per device and reason, once a minute per reason."""
-        if (device, reason) in self._logged:
-            return False
-        if not self._log.setdefault(reason, RateLimit(_LOG_PER_S)).allows(now_s):
-            return False
-        self._logged[device, reason] = None
-        if len(self._logged) > _MAX_LOGGED:
-            self._logged.popitem(last=False)
-        return True
-
-
 class FleetLink:
     """Publishes this device's fleet messages and receives the peers'. Without a `signer` it is in no group.
 
-    Stale retained messages of this device, such as those of a group that it has left, are cleared.
+    Stale retained messages of this device, such as those of a group that it has left, are cleared. `former`
+    are its earlier ids in the group, each with the number of an empty live set that deletes its examples
+    there. Another device that has taken such an id numbers its examples above.
     `set_snapshot` is for any thread; all other methods belong to the thread that owns the connection.
     Received messages are verified and put into the receive queue.
     """
@@ -133,6 +83,7 @@ class FleetLink:
         signer: RecordSigner | None,
         receive_queue: ReceiveQueue,
         max_peers: int = 20,
+        former: Mapping[str, int] = MappingProxyType({}),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device
@@ -150,6 +101,12 @@ class FleetLink:
         self._resend_s: float | None = None
         self._resent_s = -math.inf
         self._limits = FleetLimits(max_peers)
+        self._former = former
+        self._former_live_sets: dict[str, bytes] = {}
+        if signer is not None:
+            for each, number in former.items():
+                record = signer.sign_live_set(each, LiveSet(number, frozenset()))
+                self._former_live_sets[self._topic(_LIVE_SET, each)] = pack_records([record])
         self._monotonic = monotonic
 
     @property
@@ -176,7 +133,7 @@ class FleetLink:
             topic = len(f"{ROOT}/{group}/{self._device}/{_LIVE_SET}".encode())
             limit = min(limit, max_packet - topic - _HEADER_BYTES)
         self._chunks = Chunks(limit)
-        self._unsent.clear()
+        self._unsent = dict.fromkeys(self._former_live_sets)
         self._in_flight.clear()
         self._must_ask = False
         self._receive_queue.connected()
@@ -214,7 +171,7 @@ class FleetLink:
         self._in_flight.discard(mid)
 
     def must_resubscribe(self) -> bool:
-        """Return whether to subscribe again, because messages were dropped or exceeded the queue."""
+        """Return once whether to request all messages: some were dropped or exceeded the queue."""
         if self._signer is None:
             return False
         if self._limits.pop_calm(self._monotonic()):
@@ -260,6 +217,7 @@ class FleetLink:
         self._resend_s, self._resent_s = None, now_s
         for name in (_LIVE_SET, *map(str, range(len(self._chunks)))):
             self._unsent[self._topic(name)] = None
+        self._unsent |= dict.fromkeys(self._former_live_sets)
 
     def _is_forged(self, incoming: Incoming) -> bool:
         """Return whether another client published at a topic of ours, and a repair is allowed now."""
@@ -293,8 +251,25 @@ class FleetLink:
             self._reject(device, reason)
         if message.examples or message.live_set is not None:
             self._limits.trust(device)
+        if device in self._former:
+            message = self._without_own(incoming, message)
+        if message.examples or message.live_set is not None:
             self._receive_queue.mark_present(device)
             self._receive_queue.put(incoming.topic, message, payload_hash)
+
+    def _without_own(self, incoming: Incoming, message: FleetMessage) -> FleetMessage:
+        """Return a former id's message without this device's records; clear a chunk without others."""
+        last = self._former[message.device]
+        examples = tuple(each for each in message.examples if each.number > last)
+        live_set = message.live_set
+        if live_set is not None and live_set.number <= last:
+            live_set = None
+        elif live_set is not None:
+            self._former_live_sets.pop(incoming.topic, None)  # another device has the id now
+        only_own = bool(message.examples) and not (examples or message.live_set or message.rejections)
+        if only_own and incoming.retained and len(self._unsent) < MAX_STALE:
+            self._unsent[incoming.topic] = None
+        return replace(message, examples=examples, live_set=live_set)
 
     def _reject(self, device: str, reason: RejectionReason) -> None:
         self._receive_queue.count_rejection(reason)
@@ -312,12 +287,14 @@ class FleetLink:
             self._unsent[self._topic(str(chunk))] = None
         self._current = pending
 
-    def _topic(self, name: str) -> str:
+    def _topic(self, name: str, device: str | None = None) -> str:
         assert self._signer is not None
-        return f"{ROOT}/{self._signer.group}/{self._device}/{name}"
+        return f"{ROOT}/{self._signer.group}/{device or self._device}/{name}"
 
     def _payload(self, topic: str) -> bytes:
         """Return the current payload of a topic of ours; empty for a topic that is not in use."""
+        if topic in self._former_live_sets:
+            return self._former_live_sets[topic]
         if self._current is None or self._signer is None:
             return b""
         above, _, name = topic.rpartition("/")

@@ -60,6 +60,11 @@ class RetainedCheck:
             if incoming.retained:
                 self._granted_s = self._mid = None
 
+    @property
+    def found_missing(self) -> bool:
+        """True if this connection has found the message missing."""
+        return self._resend_s is not None
+
     def pop_missing(self, now_s: float) -> bool:
         """Return once whether the message was not delivered in time."""
         if self._granted_s is None or now_s - self._granted_s < _DELIVERY_S:

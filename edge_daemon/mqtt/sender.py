@@ -71,7 +71,7 @@ class Sender:
         self._log_findings()
 
     def send_telemetry(self, connection: Connection) -> bool:
-        """Send the messages of QoS 0; return False if `send` must follow, as others come first."""
+        """Send the telemetry; return False if `send` must follow, as others come first."""
         if connection.broken or connection.write_blocked or self._filters or self._must_wait():
             return False
         while (queued := self._outbox.next_telemetry()) is not None:
@@ -170,11 +170,13 @@ class Sender:
             self._outbox.sent(queued, self._publish_tracked(connection, message))
 
     def _publish_fleet(self, connection: Connection) -> bool:
-        """Send a fleet message; subscribe again if incoming messages were dropped."""
+        """Send a fleet message; request the peers' again if incoming messages were dropped."""
         if self._fleet is None:
             return False
         if self._fleet.must_resubscribe():
             self._filters.extend(self._fleet.filters)
+            if self._retained.found_missing:
+                self._fleet.request_records()
             return True
         queued = self._fleet.next(connection.window - self._outbox.in_flight)
         if queued is None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.domain.errors import NoExamplesError
+from edge_daemon.domain.errors import NoExamplesError, StoreError
 from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import export_folders
 from edge_daemon.example_store.ml5_json import write_dataset
-from edge_daemon.example_store.peer_examples import PeerExamples, count_peers, was_ever_joined
+from edge_daemon.example_store.peer_examples import MAX_FORMER, PeerExamples, count_peers, was_ever_joined
 from edge_daemon.example_store.record import ExampleRecord, content_digest
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.schema import MIGRATIONS, migrate
@@ -165,6 +165,60 @@ def test_a_store_that_knows_only_the_group_keeps_its_peers(store: ExampleStore, 
     assert peers.ids_by_number("north") != {}
     peers.join("first", "other")
     assert peers.ids_by_number("north") == {}
+
+
+def test_another_device_id_makes_the_earlier_one_a_former_id(
+    store: ExampleStore, peers: PeerExamples
+) -> None:
+    ours = store.add(unit(1), "dog", space=SPACE).id
+    peers.join("first", "key")
+    peers.set_device("old")
+    assert peers.former_devices() == {}
+    peers.set_numbers({ours: 40})
+    peers.save_live_set(41, b"")
+    peers.add([a_peer_s(1), a_peer_s(2, device="old"), a_peer_s(3, device="new")])
+    peers.save_live_set(9, b"", "old")
+    peers.set_device("new")
+    assert peers.former_devices() == {"old": 42}
+    assert [device for device, _, _ in peers.peer_counts()] == ["north"]
+    assert peers.live_set("old") is None
+    assert (peers.last_number(), peers.own_numbers()) == (42, [(ours, "dog", None)])
+    peers.join("first", "key")
+    peers.set_device("new")
+    assert peers.former_devices() == {"old": 42}, "as at a restart"
+    peers.set_device("old")
+    assert peers.former_devices() == {"new": 43}
+    assert peers.last_number() == 43
+    peers.join("second", "key")
+    peers.set_device("old")
+    assert peers.former_devices() == {}
+
+
+def test_a_store_that_can_t_be_written_does_not_prevent_a_start_with_the_same_group(
+    store: ExampleStore, peers: PeerExamples
+) -> None:
+    peers.join("first", "key")
+    store.query("PRAGMA query_only = ON")
+    peers.join("first", "key")
+    peers.set_device("old")
+    store.query("PRAGMA query_only = OFF")
+    peers.set_device("old")
+    store.query("PRAGMA query_only = ON")
+    with pytest.raises(StoreError):
+        peers.set_device("new")
+    store.query("PRAGMA query_only = OFF")
+    peers.set_device("new")
+    assert peers.former_devices().keys() == {"old"}
+
+
+def test_only_the_latest_former_ids_are_kept(store: ExampleStore, peers: PeerExamples) -> None:
+    peers.join("first", "key")
+    for number in range(MAX_FORMER + 5):
+        peers.save_live_set(number, b"")
+        peers.set_device(f"host{number}")
+    assert len(peers.former_devices()) == MAX_FORMER
+    assert f"host{MAX_FORMER + 3}" in peers.former_devices()
+    assert "host0" not in peers.former_devices()
 
 
 def test_a_store_of_the_first_version_keeps_its_examples_and_never_reuses_an_id(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from edge_daemon.domain.commands import Clear, Command, Merge, Redo, Relabel, Re
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.domain.types import PeerFigures
 from edge_daemon.fleet.chunks import pack_records
+from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.system.clock import SystemClock
 from tests.harness.fleet_harness import BY_HAND, SIGNER, Device, example, vector
 
@@ -224,6 +225,23 @@ def test_a_device_that_lost_its_store_renumbers_its_examples(
     assert "are renumbered" in caplog.text
     peer.receive_all(restored)
     assert [row[:2] for row in peer.peer_examples()] == [("a", "bird")]
+
+
+def test_a_device_with_another_id_is_not_its_own_peer(make: Make) -> None:
+    device, peer = make("old", store_name="ours"), make("b")
+    device.teach("cat", 1)
+    device.teach("dog", 2)
+    peer.receive_all(device)
+    device.close()
+    renamed = make("new", store_name="ours")
+    [(name, last)] = renamed.peers.former_devices().items()
+    assert name == "old"
+    peer.receive("roll", "old", pack_records([SIGNER.sign_live_set("old", LiveSet(last, frozenset()))]))
+    peer.receive_all(renamed)
+    assert peer.peer_examples() == renamed.own() != []
+    assert min(number for _, _, number in renamed.own()) > last
+    peer.receive_all(device)
+    assert peer.peer_examples() == renamed.own()
 
 
 def test_examples_of_another_group_are_deleted(make: Make) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
+from edge_daemon.domain.commands import Clear
+from edge_daemon.fleet import replica
 from edge_daemon.fleet.chunks import pack_records
 from edge_daemon.fleet.live_set import AHEAD_S, LiveSet
 from edge_daemon.fleet.records import MAX_NUMBER
 from edge_daemon.fleet.replica import MAX_PEER_LABELS
 from edge_daemon.fleet.sync import SETTLED_S
-from tests.harness.fleet_harness import SIGNER, Device, example
+from tests.harness.fleet_harness import BY_HAND, SIGNER, Device, example
 
 Make = Callable[..., Device]
 
@@ -151,3 +153,81 @@ def test_the_labels_of_a_peer_are_limited(make: Make) -> None:
     assert len({label for _, label, _ in device.peer_examples()}) == MAX_PEER_LABELS
     assert ("b", "L0-0", 999) in device.peer_examples(), "a known label does not count again"
     assert device.receive_queue.rejected["full"] == 100
+
+
+def receive_retained(device: Device, peers: Sequence[Device]) -> int:
+    """Receive what a broker retains, again after each overflow; return the number of requests."""
+    for requests in range(10):
+        for peer in peers:
+            for topic, payload in peer.published.items():
+                if not device.receive_queue.is_unchanged(f"{peer.name}/{topic}", hash(payload)):
+                    device.receive(topic, peer.name, payload)
+        for _ in range(20):
+            device.advance()
+        if not device.receive_queue.pop_overflow():
+            return requests
+    raise AssertionError("the device requests the messages without an end")
+
+
+def labels_of(device: Device) -> list[tuple[str, str]]:
+    return [(peer, label) for peer, label, _ in device.peer_examples()]
+
+
+def test_examples_refused_for_a_peer_s_labels_are_requested_when_it_frees_one(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "MAX_PEER_LABELS", 3)
+    device, peer = make("a"), make("b")
+    for seed in range(5):
+        peer.teach(f"L{seed}", seed)
+    receive_retained(device, [peer])
+    assert labels_of(device) == [("b", "L0"), ("b", "L1"), ("b", "L2")]
+    peer.execute(Clear(BY_HAND, "L1"))
+    assert receive_retained(device, [peer]) == 1
+    assert labels_of(device) == [("b", "L0"), ("b", "L2"), ("b", "L3")]
+    peer.execute(Clear(BY_HAND, "L0"))
+    receive_retained(device, [peer])
+    assert device.peer_examples() == peer.own()
+
+
+def test_examples_refused_for_the_labels_of_all_are_requested_when_another_peer_frees_one(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "MAX_LABELS", 2)
+    device, first, second = make("a"), make("b"), make("c")
+    first.teach("cat", 1)
+    first.teach("dog", 2)
+    second.teach("cup", 3)
+    receive_retained(device, [first, second])
+    assert labels_of(device) == [("b", "cat"), ("b", "dog")]
+    first.execute(Clear(BY_HAND, "dog"))
+    receive_retained(device, [first, second])
+    assert labels_of(device) == [("b", "cat"), ("c", "cup")]
+
+
+def test_examples_refused_for_their_label_are_requested_when_a_label_is_cleared_here(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "MAX_PEER_LABELS", 1)
+    device, peer = make("a"), make("b")
+    peer.teach("cat", 1)
+    peer.teach("dog", 2)
+    receive_retained(device, [peer])
+    device.teach("pen", 3)
+    assert receive_retained(device, [peer]) == 0, "no label is free"
+    device.execute(Clear(BY_HAND, "cat"))
+    receive_retained(device, [peer])
+    assert labels_of(device) == [("b", "dog")]
+
+
+def test_a_label_without_room_for_its_example_takes_no_place(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "MAX_PEER_LABELS", 2)
+    device, peer = make("a", max_examples=1), make("b")
+    for seed in range(4):
+        peer.teach(f"L{seed}", seed)
+    receive_retained(device, [peer])
+    assert labels_of(device) == [("b", "L0")]
+    device.teach("pen", 9)
+    assert receive_retained(device, [peer]) == 0, "there is room for labels, not for examples"

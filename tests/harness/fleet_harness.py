@@ -68,6 +68,7 @@ class Device:
         self.store = ExampleStore(folder / f"{store_name or name}.sqlite")
         self.peers = PeerExamples(self.store, signer.space)
         self.peers.join(signer.group, key_id(signer.key))
+        self.peers.set_device(name)
         classifiers = {SHARED_POOL: make_classifier("knn", vote="padded", unknown="off")}
         self.trainer = Trainer(
             self.store, classifiers, {"frame": SHARED_POOL}, signer.space, max_per_label, peers=True

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edge_daemon.mqtt.fleet_link import CALM_S, FleetLimits
+from edge_daemon.mqtt.fleet_limits import CALM_S, FleetLimits
 
 
 def test_unknown_devices_share_one_rate_limit_and_a_trusted_one_has_its_own() -> None:

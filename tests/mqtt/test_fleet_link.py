@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import pytest
 
@@ -16,7 +17,8 @@ from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner
 from edge_daemon.mqtt.bridge import build_bridge
-from edge_daemon.mqtt.fleet_link import CALM_S, FleetLink
+from edge_daemon.mqtt.fleet_limits import CALM_S
+from edge_daemon.mqtt.fleet_link import FleetLink
 from tests.harness.fleet_harness import SIGNER, example
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
@@ -35,6 +37,7 @@ class FleetDevice:
         name: str,
         signer: RecordSigner | None = SIGNER,
         receive_queue: ReceiveQueue | None = None,
+        former: Mapping[str, int] = MappingProxyType({}),
         **settings: object,
     ) -> None:
         self.name = name
@@ -44,7 +47,7 @@ class FleetDevice:
         place = {"host": broker.host, "port": broker.port, "max_reconnect_s": 1} | settings
         options = MqttOptions(**place)  # type: ignore[arg-type]
         self.now_s = 1000.0
-        link = FleetLink(name, signer, self.receive_queue, monotonic=lambda: self.now_s)
+        link = FleetLink(name, signer, self.receive_queue, former=former, monotonic=lambda: self.now_s)
         self.sink = build_bridge(
             options, info(name), lambda command: True, TestClock(), self.crashes.append, fleet=link
         )

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.mqtt import fleet_link, retained_check
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.retained_check import RetainedCheck
@@ -249,5 +250,28 @@ def test_a_new_device_asks_its_peers_for_their_records(monkeypatch: pytest.Monke
                 while (message := late.receive_queue.pop()) is not None:
                     received.update(numbers([message]))
                 return received == {1, 2, 11}
+
+            wait_until(complete)
+
+
+def test_messages_above_the_queue_limit_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_link, "_MAX_RESEND_DELAY_S", 0.0)
+    with (
+        Mosquitto(settings="retain_available false") as broker,
+        FleetDevice(broker, "north") as north,
+        Listener(broker.port, "edge_daemon/fleet/sorters/late/ask") as asked,
+    ):
+        north.publish(*range(1, 40), size=1280)
+        wait_until(lambda: north.sink.connected)
+        with FleetDevice(broker, "late", receive_queue=ReceiveQueue(max_queued=1)) as late:
+            late.publish(number=0)
+            asked.wait_for("edge_daemon/fleet/sorters/late/ask")
+            received: set[int] = set()
+
+            def complete() -> bool:
+                north.now_s += 1.0
+                while (message := late.receive_queue.pop()) is not None:
+                    received.update(numbers([message]))
+                return received == set(range(1, 40))
 
             wait_until(complete)
