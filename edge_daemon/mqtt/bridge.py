@@ -137,7 +137,7 @@ def build_bridge(
     topics = device_topics(options.base_topic, info.device, info.regions)
     info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
     serializer = EventSerializer(topics, info, options.qos)
-    outbox = Outbox(options.max_queued, PersistentQueue(queue_path, options.max_queued))
+    outbox = Outbox(options.max_queued, PersistentQueue(queue_path, options.max_queued, topics.base))
     estimator = BrokerLimitEstimator(options.qos)
     retained = RetainedCheck(topics.info)
     wakeup = Wakeup()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.client import Connection, ConnectOptions
@@ -97,7 +98,7 @@ class ConnectionLoop:
             self._wakeup.close()
 
     def send_telemetry(self) -> bool:
-        """Send the queued messages of QoS 0 from the calling thread, if nothing else needs the connection.
+        """Send the queued telemetry from the calling thread, if nothing else needs the connection.
 
         Returns False if the thread `mqtt` must be woken to send. Never blocks.
         """
@@ -172,7 +173,7 @@ class ConnectionLoop:
             connection.version,
         )
         if dropped := self._outbox.pop_dropped_count():
-            logger.warning("%d MQTT events were dropped while there was no broker", dropped)
+            logger.warning("dropped %s while there was no broker", counted(dropped, "MQTT event"))
         return connection
 
     def _exchange(self, connection: Connection) -> None:
@@ -184,6 +185,7 @@ class ConnectionLoop:
         with connection.owner:
             self._sender.process_acknowledgements(connection)
             self._outbox.persist_deferred(time.monotonic())
+            self._outbox.persist_stalled(time.monotonic())
             while connection.received:
                 if warning := self._incoming.handle(connection.received.popleft()):
                     self._log_once(warning)

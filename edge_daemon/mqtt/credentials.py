@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_daemon.config.mqtt import MqttOptions, TlsOptions
+from edge_daemon.config.mqtt import MAX_STRING_BYTES, MqttOptions, TlsOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.secrets import Secret, SecretKind, read_secret
@@ -15,8 +15,7 @@ from edge_daemon.system.secrets import Secret, SecretKind, read_secret
 if TYPE_CHECKING:
     import ssl
 
-MQTT_PASSWORD = SecretKind("mqtt", "password", "EDGE_DAEMON_MQTT_PASSWORD", BrokerError, max_bytes=65_535)
-"""The length is MQTT's own limit."""
+MQTT_PASSWORD = SecretKind("mqtt", "password", "EDGE_DAEMON_MQTT_PASSWORD", BrokerError, MAX_STRING_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

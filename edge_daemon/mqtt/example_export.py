@@ -38,6 +38,7 @@ EXPIRY_S = 600.0
 
 _ENVELOPE_BYTES = 4_096
 _MIN_PART_BYTES = 1_024
+_MAX_PARTS = MAX_ARCHIVE_BYTES // _MIN_PART_BYTES + 1
 
 
 class _Response(msgspec.Struct):
@@ -53,6 +54,8 @@ class ExportReassembler:
     def __init__(self, transaction: str) -> None:
         self._transaction = transaction
         self._parts: dict[int, bytes] = {}
+        self._size = 0
+        self._first: ExportPart | None = None
 
     @property
     def parts(self) -> int:
@@ -68,18 +71,38 @@ class ExportReassembler:
             if answer.status == "error":
                 raise RequestError(f"the device refused: {answer.error}")
             part = decode_json(answer.data, ExportPart)
-            self._parts[part.part] = b64decode(part.base64, validate=True)
+            self._keep(part, b64decode(part.base64, validate=True))
         except RequestError:  # a ValueError
             raise
         except (msgspec.DecodeError, ValueError) as exc:
             raise RequestError(f"this is no part of an export: {exc}") from exc
         return self._join(part) if len(self._parts) == part.parts else None
 
+    def _keep(self, part: ExportPart, content: bytes) -> None:
+        """Add a part. Raises RequestError for one of another export than the first, or too large."""
+        if part.part > part.parts or part.parts > _MAX_PARTS or part.bytes > MAX_ARCHIVE_BYTES:
+            raise RequestError(
+                f"this is no part of an export: part {part.part} of {part.parts}, {part.bytes} bytes in all; "
+                f"one has at most {MAX_ARCHIVE_BYTES} bytes in {_MAX_PARTS} parts"
+            )
+        self._first = self._first or part
+        if _export(part) != _export(self._first):
+            raise RequestError("the device answers with parts of two exports; send the request again")
+        self._size += len(content) - len(self._parts.get(part.part, b""))
+        self._parts[part.part] = content
+        if self._size > part.bytes:
+            raise RequestError("the parts are longer than the announced archive; send the request again")
+
     def _join(self, last: ExportPart) -> bytes:
         archive = b"".join(self._parts[number] for number in sorted(self._parts))
         if len(archive) != last.bytes or hashlib.sha256(archive).hexdigest() != last.sha256:
             raise RequestError("the parts don't form the announced archive; send the request again")
         return archive
+
+
+def _export(part: ExportPart) -> tuple[str, int, int, str]:
+    """Return what is the same in all parts of an export."""
+    return part.export, part.parts, part.bytes, part.sha256
 
 
 @dataclass(frozen=True, slots=True)

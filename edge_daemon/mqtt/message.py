@@ -30,7 +30,7 @@ class Message:
     """One MQTT publication. With `retain` the broker keeps it as the last value of its topic.
 
     With MQTT 5 the broker discards it undelivered after `expiry_s` seconds, and `correlation` identifies the
-    request that it answers.
+    request that it answers. `telemetry` is dropped without a connection.
     """
 
     topic: str
@@ -39,6 +39,7 @@ class Message:
     retain: bool
     expiry_s: int | None = None
     correlation: bytes | None = None
+    telemetry: bool = False
 
     @property
     def packet_bytes(self) -> int:

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.example_store.open_files import OpenFiles
 from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.queued_event import (
+    ADD_CHECKSUM,
+    COLUMNS,
+    COLUMNS_OF_0_1_0,
+    INSERT,
+    SCHEMA,
+    SELECT,
+    DamagedEventError,
+    read_event,
+    row_of,
+)
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.sqlite import free_name, is_locked, make_durable, move_aside
+from edge_daemon.system.sqlite import Connection, free_name, is_damage, is_locked, make_durable, move_aside
 
 logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-_INSERT = "INSERT INTO event (topic, payload, qos) VALUES (?, ?, ?)"
 _VERSION = 1
 _MAX_NAME = 200
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS event (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL
-)
-"""
 
 FIRST_INTERVAL_S = 1.0
 MAX_INTERVAL_S = 30.0
@@ -63,13 +70,14 @@ class PersistentQueue:
     `rewind` or a restart. A file that is damaged or of another version is renamed, never overwritten; one
     that becomes damaged while it is open, too. While the disk is full or read-only, or another process locks
     the file, the events are kept in memory. A file that was deleted or replaced while it is open is made
-    again with its events.
+    again with its events. A row that is damaged, or whose topic is not below `base_topic`, is dropped.
     `has_unread` is True while `next` has an event; it costs no query, because it is checked for every frame.
     Used by one thread at a time. Raises BrokerError for a folder that is missing or not writable.
     """
 
-    def __init__(self, path: Path | None, bound: int) -> None:
+    def __init__(self, path: Path | None, bound: int, base_topic: str = "") -> None:
         self._bound = bound
+        self._base_topic = base_topic
         self._path = path
         self._count = 0
         self._last_row = 0
@@ -81,7 +89,7 @@ class PersistentQueue:
             self._database = self._open_file()
             self._refresh()
         except (OSError, sqlite3.Error) as exc:
-            if path is None or not (is_locked(exc) or disk_refuses(path)):
+            if path is None or not (is_locked(exc) or _is_no_file(path) or disk_refuses(path)):
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
             self._use_memory(exc)
 
@@ -93,10 +101,7 @@ class PersistentQueue:
 
     def _store(self, messages: Sequence[Message]) -> int:
         with self._database as database:
-            database.executemany(
-                _INSERT,
-                [(message.topic, message.payload, message.qos) for message in messages],
-            )
+            database.executemany(INSERT, map(row_of, messages))
             [[count]] = database.execute("SELECT count(*) FROM event")
             dropped = max(0, count - self._bound)
             database.execute(
@@ -107,20 +112,24 @@ class PersistentQueue:
 
     def next(self) -> tuple[int, Message] | None:
         """Return the oldest event not yet read, with its row. After a read error, None until `rewind`."""
-        if not self.has_unread:
-            return None
-        try:
-            found = self._replacing_damaged(self._next_row)
-        except sqlite3.Error as exc:
-            logger.warning("the waiting MQTT events in %s can't be read now: %s", self._path, exc)
-            found = None
-        if found is None:
-            self.has_unread = False
-            return None
-        row, topic, payload, qos = found
-        self._last_read = row
-        self.has_unread = row < self._last_row
-        return row, Message(topic, payload, qos, retain=False)
+        while self.has_unread:
+            try:
+                row = self._replacing_damaged(self._next_row)
+            except sqlite3.Error as exc:
+                logger.warning("the waiting MQTT events in %s can't be read now: %s", self._path, exc)
+                row = None
+            if row is None:
+                self.has_unread = False
+                break
+            self._last_read = row[0]
+            self.has_unread = self._last_read < self._last_row
+            try:
+                return row[0], read_event(row, self._base_topic)
+            except DamagedEventError as exc:
+                logger.warning("a waiting MQTT event in %s is dropped: %s", self._path, exc)
+                with contextlib.suppress(sqlite3.Error):
+                    self.remove([row[0]])
+        return None
 
     def remove(self, rows: Iterable[int]) -> None:
         """Delete events that the broker has acknowledged. Raises sqlite3.Error."""
@@ -155,8 +164,8 @@ class PersistentQueue:
             database = _open(self._path)
             try:
                 with database:
-                    rows = self._database.execute("SELECT topic, payload, qos FROM event ORDER BY id")
-                    database.executemany(_INSERT, rows)
+                    rows = self._database.execute(f"{SELECT} ORDER BY id")
+                    database.executemany(INSERT, _intact(rows, self._base_topic, self._path))
             except sqlite3.Error:
                 database.close()
                 raise
@@ -166,11 +175,9 @@ class PersistentQueue:
             self._refresh()
             self.rewind()
 
-    def _next_row(self) -> tuple[int, str, bytes, int] | None:
-        query = "SELECT id, topic, payload, qos FROM event WHERE id > ? ORDER BY id LIMIT 1"
-        found: tuple[int, str, bytes, int] | None = self._database.execute(
-            query, (self._last_read,)
-        ).fetchone()
+    def _next_row(self) -> tuple[Any, ...] | None:
+        query = f"{SELECT} WHERE id > ? ORDER BY id LIMIT 1"
+        found: tuple[Any, ...] | None = self._database.execute(query, (self._last_read,)).fetchone()
         return found
 
     def _replacing_damaged(self, action: Callable[[], _Result]) -> _Result:
@@ -180,10 +187,8 @@ class PersistentQueue:
         """
         try:
             return action()
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as exc:
-            if self._path is None or self._in_memory:
+            if self._path is None or self._in_memory or not is_damage(exc):
                 raise
             self._replace(self._path, exc)
             return action()
@@ -242,30 +247,52 @@ def _migrate(shared: Path, path: Path, base_topic: str) -> None:
     where, ours = "WHERE substr(topic, 1, ?) = ?", (len(base_topic) + 1, f"{base_topic}/")
     with closing(_open(shared)) as source, closing(_open(path)) as target, source:
         source.execute("BEGIN IMMEDIATE")
-        rows = source.execute(f"SELECT topic, payload, qos FROM event {where} ORDER BY id", ours)
+        rows = source.execute(f"{SELECT} {where} ORDER BY id", ours)
         with target:
-            target.executemany(_INSERT, rows)
+            target.executemany(INSERT, _intact(rows, base_topic, shared))
         source.execute(f"DELETE FROM event {where}", ours)
         [[left]] = source.execute("SELECT count(*) FROM event")
     if not left:
         shared.unlink()
 
 
+def _intact(rows: Iterable[Sequence[Any]], base_topic: str, path: Path | None) -> Iterator[tuple[Any, ...]]:
+    """Yield the values to insert of the intact events of a file."""
+    for row in rows:
+        try:
+            yield row_of(read_event(row, base_topic))
+        except DamagedEventError as exc:
+            logger.warning("a waiting MQTT event in %s is dropped: %s", path, exc)
+
+
 def _open(path: Path | None) -> sqlite3.Connection:
     if path is None:
         return _prepare(":memory:")
+    if _is_no_file(path):
+        raise OSError("it is a folder" if path.is_dir() else "it is no file")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return _prepare(path)
     except (sqlite3.DatabaseError, ValueError) as exc:
-        if isinstance(exc, sqlite3.OperationalError):
+        if isinstance(exc, sqlite3.Error) and not (is_damage(exc) or _has_damaged_version(path, exc)):
             raise
         _keep_aside(path, exc)
         return _prepare(path)
 
 
+def _has_damaged_version(path: Path, exc: sqlite3.Error) -> bool:
+    """Return whether only the file's header can forbid the writing: it has the version that may write."""
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) and not disk_refuses(path)
+    return exc.sqlite_errorname == "SQLITE_READONLY" and writable
+
+
+def _is_no_file(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
 def _prepare(path: Path | str) -> sqlite3.Connection:
-    database = sqlite3.connect(path, check_same_thread=False)
+    database = sqlite3.connect(path, check_same_thread=False, factory=Connection)
+    database.text_factory = partial(str, encoding="utf-8", errors="replace")
     try:
         [[version]] = database.execute("PRAGMA user_version")
         if version not in (0, _VERSION):
@@ -273,8 +300,11 @@ def _prepare(path: Path | str) -> sqlite3.Connection:
         [[found]] = database.execute("PRAGMA quick_check(1)")
         if found != "ok":
             raise ValueError(found)
+        has_checksum = _check_columns(database, exists=version == _VERSION)
         make_durable(database)
-        database.execute(_SCHEMA)
+        database.execute(SCHEMA)
+        if not has_checksum:
+            database.execute(ADD_CHECKSUM)
         database.execute(f"PRAGMA user_version = {_VERSION}")
     except BaseException:
         database.close()
@@ -282,7 +312,17 @@ def _prepare(path: Path | str) -> sqlite3.Connection:
     return database
 
 
+def _check_columns(database: sqlite3.Connection, *, exists: bool) -> bool:
+    """Return whether the table has checksums, or is still to be made; raise ValueError for other columns."""
+    table = database.execute("PRAGMA table_info(event)")
+    columns = [(name, kind, key) for _, name, kind, _, _, key in table]
+    if columns != COLUMNS and columns != COLUMNS_OF_0_1_0 and (columns or exists):
+        raise ValueError("its table has other columns")
+    return columns != COLUMNS_OF_0_1_0
+
+
 def _keep_aside(path: Path, reason: Exception) -> None:
     kept = free_name(path, "damaged-1")
     move_aside(path, kept)
-    logger.warning("the waiting MQTT events in %s can't be read (%s); kept as %s", path, reason, kept.name)
+    cause = " ".join(str(reason).split())
+    logger.warning("the waiting MQTT events in %s can't be read (%s); kept as %s", path, cause, kept.name)

@@ -31,6 +31,7 @@ from edge_daemon.domain.commands import (
 )
 from edge_daemon.domain.errors import LabelError, RequestError
 from edge_daemon.domain.labels import MAX_LABEL_CHARACTERS, check_label
+from edge_daemon.domain.request_errors import explain_request
 from edge_daemon.system.json_input import decode_json
 
 MAX_REQUEST_BYTES = 16_000
@@ -199,6 +200,22 @@ REQUESTS: dict[str, type[_Body]] = {
     "scene": SceneRequest,
     "threshold": ThresholdRequest,
 }
+SAMPLES: dict[str, str] = {
+    "add": '{"label": "cat"}',
+    "label": '{"label": "cat"}',
+    "undo": '{"change": 4}',
+    "redo": '{"change": 4}',
+    "rename": '{"label": "cat", "to": "dog"}',
+    "merge": '{"labels": ["kitten", "tomcat"], "into": "cat"}',
+    "clear": '{"label": "cat"}',
+    "examples": '{"export": true}',
+    "snapshot": "{}",
+    "trigger": '{"mode": "motion"}',
+    "scene": '{"action": "show"}',
+    "threshold": '{"unknown": 0.7}',
+}
+"""A payload of each verb for error messages: one that does what plain text seems to ask for, and no more."""
+
 LABEL_REQUESTS = frozenset(
     verb
     for verb, kind in REQUESTS.items()
@@ -232,19 +249,28 @@ def _body(verb: str, payload: bytes) -> dict[str, object]:
         return {}
     if len(payload) > MAX_REQUEST_BYTES:
         raise RequestError(f"the request is longer than {MAX_REQUEST_BYTES} bytes")
-    example = '{"label": "cat"}' if verb in LABEL_REQUESTS else "{}"
     try:
         text = payload.decode()
         if verb in LABEL_REQUESTS and text.lstrip()[:1] not in ("{", "[", '"'):
             return {"label": text}
         body = decode_json(payload, object)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise RequestError(f"the request isn't JSON; send an object such as {example}") from exc
+        raise _malformed(verb, "JSON") from exc
     if verb in LABEL_REQUESTS and isinstance(body, str):
         return {"label": body}
     if not isinstance(body, dict):
-        raise RequestError(f"the request isn't a JSON object; send one such as {example}")
+        raise _malformed(verb, "a JSON object")
     return body
+
+
+def _malformed(verb: str, expected: str) -> RequestError:
+    if verb not in REQUESTS:
+        return _unknown_verb(verb)
+    return RequestError(f"the request isn't {expected}; send an object such as {SAMPLES[verb]}")
+
+
+def _unknown_verb(verb: str) -> RequestError:
+    return RequestError(f"this device doesn't offer {verb[:20]!r}; it offers {', '.join(REQUESTS)}")
 
 
 def _transaction(body: dict[str, object]) -> object:
@@ -263,11 +289,13 @@ def _command(
     verb: str, body: dict[str, object], regions: Sequence[str], now_s: float, origin: Origin
 ) -> Request:
     if verb not in REQUESTS:
-        raise RequestError(f"this device doesn't offer {verb[:20]!r}; it offers {', '.join(REQUESTS)}")
+        raise _unknown_verb(verb)
     try:
         request = msgspec.convert(body, REQUESTS[verb])
     except msgspec.ValidationError as exc:
-        raise RequestError(f"{verb}: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
+        fault = explain_request(exc, REQUESTS[verb], body)[:_MAX_ERROR_CHARACTERS]
+        sample = f"; send an object such as {SAMPLES[verb]}" if fault.endswith(" missing") else ""
+        raise RequestError(f"{verb}: {fault}{sample}") from exc
     match request:
         case AddRequest():
             return AddExample(check_label(request.label), now_s, origin, _region(request.region, regions))

@@ -30,7 +30,7 @@ _RESPONSE_EXPIRY_S = 60
 class EventSerializer:
     """Turns one device's events into messages, without I/O. Any thread may use it.
 
-    `qos` applies to all messages except results and snapshots, which have QoS 0.
+    `qos` applies to all messages except results and snapshots, which are telemetry with QoS 0.
     """
 
     def __init__(self, topics: Topics, info: payloads.Info, qos: int) -> None:
@@ -89,7 +89,8 @@ class EventSerializer:
             latency_ms=round(event.latency_ms, 1),
             model=self._info.model,
         )
-        return [Message(self._result_topics[event.region], encode(body), 0, False, _RESULT_EXPIRY_S)]
+        topic = self._result_topics[event.region]
+        return [Message(topic, encode(body), 0, False, _RESULT_EXPIRY_S, telemetry=True)]
 
     @messages_for.register
     def _(self, event: events.LabelChanged, now: datetime) -> list[Message]:
@@ -259,7 +260,7 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
-        return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
+        return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False, telemetry=True)]
 
     @messages_for.register
     def _(self, event: events.CommandReply, now: datetime) -> list[Message]:

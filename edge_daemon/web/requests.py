@@ -15,6 +15,7 @@ from edge_daemon.domain.commands import Command, Origin
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply
 from edge_daemon.domain.labels import check_label
+from edge_daemon.domain.request_errors import explain_request
 from edge_daemon.system.json_input import decode_json
 
 MAX_IDS = 1000
@@ -184,8 +185,10 @@ def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
     """Decode a JSON body. Raises RequestError with the reason; any other bytes are safe."""
     try:
         return decode_json(body or b"{}", kind)
+    except msgspec.ValidationError as exc:
+        raise _unreadable(_fault(exc, kind, body)) from exc
     except msgspec.DecodeError as exc:
-        raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
+        raise _unreadable("it isn't JSON") from exc
 
 
 def read_query(query: Mapping[str, str], kind: type[_Kind]) -> _Kind:
@@ -193,7 +196,19 @@ def read_query(query: Mapping[str, str], kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as exc:
-        raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
+        raise _unreadable(explain_request(exc, kind, query)) from exc
+
+
+def _fault(exc: msgspec.ValidationError, kind: type[msgspec.Struct], body: bytes) -> str:
+    """Return what is wrong with a JSON body; the decoder may have stopped before its malformed part."""
+    try:
+        return explain_request(exc, kind, decode_json(body or b"{}", object))
+    except msgspec.DecodeError:
+        return "it isn't JSON"
+
+
+def _unreadable(fault: str) -> RequestError:
+    return RequestError(f"the request can't be read: {fault}"[:_MAX_ERROR_CHARACTERS])
 
 
 class CommandClient:

@@ -142,6 +142,26 @@ def test_the_response_to_an_mqtt_5_request_is_at_its_response_topic(
     assert result.properties["MessageExpiryInterval"] == 5
 
 
+def test_two_mqtt_5_clients_that_count_alike_each_get_their_responses(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
+    addresses = {name: Properties(PacketTypes.PUBLISH) for name in ("plc", "flow")}  # type: ignore[no-untyped-call]
+    with Listener(broker.port, version=MQTTProtocolVersion.MQTTv5) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        for name, address in addresses.items():
+            address.ResponseTopic, address.CorrelationData = f"reply/{name}", b"1"
+            listener.client.publish(f"{BASE}/request/add", b"cat", 1, properties=address)
+        wait_until(lambda: len(device.commands) == 2)
+        for command in device.commands:
+            device.sink.handle(events.CommandReply(command))
+        for name in addresses:
+            assert listener.wait_for(f"reply/{name}").json()["status"] == "ok"
+        for _ in range(30):
+            listener.client.publish(f"{BASE}/request/examples", b"{}", 1, properties=addresses["plc"])
+        wait_until(lambda: "too many requests" in "".join(listener.texts("reply/plc")))
+        assert listener.texts(f"{BASE}/response/examples") == []
+
+
 def test_a_huge_message_is_not_processed(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         listener.wait_for(f"{BASE}/availability", b"online")

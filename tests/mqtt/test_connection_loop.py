@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +18,8 @@ import pytest
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import ListExamples, Origin
+from edge_daemon.mqtt import stall_detector
+from edge_daemon.mqtt.client import MAX_IN_FLIGHT
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from tests.harness.mosquitto import Mosquitto
@@ -73,6 +79,59 @@ def test_the_will_is_published_by_a_broker_without_retained_messages(version: Ve
         listener.wait_for(f"{BASE}/availability", b"online")
         proxy.cut()
         listener.wait_for(f"{BASE}/availability", b"offline")
+
+
+def test_events_that_a_hung_broker_does_not_acknowledge_are_written_to_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stall_detector, "STALL_S", 0.3)
+    path, count = tmp_path / "events.sqlite", MAX_IN_FLIGHT + 5
+
+    def stored() -> int:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            [[rows]] = database.execute("SELECT count(*) FROM event")
+            return int(rows)
+
+    with (
+        Mosquitto() as broker,
+        Listener(broker.port) as listener,
+        Device(at(broker.port, keepalive_s=600), queue_path=path) as device,
+    ):
+        device.wait_connected()
+        device.sink.handle(label_changed("before"))
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 1)
+        assert stored() == 0
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            for number in range(count):
+                device.sink.handle(label_changed(f"label-{number}", seq=number))
+            wait_until(lambda: stored() == count)
+            assert device.sink.connected, "the keepalive is longer"
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        wait_until(lambda: stored() == 0)
+        device.sink.handle(events.Button("end", "press"))
+        wait_until(lambda: '"name":"end"' in "".join(listener.texts(f"{BASE}/event")))
+        received = [json.loads(text) for text in listener.texts(f"{BASE}/event")]
+    assert [each.get("label") for each in received[1:-1]] == [f"label-{number}" for number in range(count)]
+
+
+@both_versions
+def test_events_with_qos_0_wait_on_disk_for_the_broker(version: Version, tmp_path: Path) -> None:
+    path, late = tmp_path / "events.sqlite", Mosquitto()
+    options = at(late.port, version, qos=0)
+    with Device(options, queue_path=path) as device:
+        wait_until(lambda: device.sink.fault != "")
+        for number in range(3):
+            device.sink.handle(label_changed(f"label-{number}", seq=number))
+    with late, Listener(late.port) as listener, Device(options, queue_path=path) as device:
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 3)
+        device.sink.handle(label_changed("now"))
+        for _ in range(200):
+            device.sink.handle(classified())
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 4)
+        received = [message for message in listener.messages if message.topic.startswith(BASE)]
+    assert {message.qos for message in received} == {0}
 
 
 @both_versions

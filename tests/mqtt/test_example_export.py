@@ -215,6 +215,30 @@ def test_a_changed_part_is_detected() -> None:
         ExportReassembler("t").add(json.dumps(answer).encode())
 
 
+def part_of_export(**changes: object) -> bytes:
+    body = {"export": "e", "part": 1, "parts": 2, "bytes": 6, "sha256": "0" * 64, "base64": "AAAA", **changes}
+    return json.dumps({"status": "ok", "data": body, "transaction": "t"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"parts": 10**18}, "part 1 of 1000000000000000000, 6 bytes in all; one has at most 64000000"),
+        ({"bytes": 10**18}, "1000000000000000000 bytes in all"),
+        ({"part": 3}, "part 3 of 2"),
+        ({"part": 2, "export": "other"}, "parts of two exports; send the request again"),
+        ({"part": 2, "parts": 3}, "parts of two exports"),
+        ({"part": 2, "base64": "AAAAAAAA"}, "longer than the announced archive"),
+    ],
+)
+def test_a_part_that_would_be_waited_for_in_vain_is_an_error(changes: dict[str, object], fault: str) -> None:
+    reassembler = ExportReassembler("t")
+    assert reassembler.add(part_of_export()) is None
+    assert reassembler.add(part_of_export()) is None, "a duplicate"
+    with pytest.raises(RequestError, match=fault):
+        reassembler.add(part_of_export(**changes))
+
+
 @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff", b'{"status": "ok", "transaction": "t"}'])
 def test_an_invalid_part_is_an_error(payload: bytes) -> None:
     with pytest.raises(RequestError):

@@ -154,6 +154,22 @@ def test_events_that_the_broker_cannot_take_survive_a_stop(
             wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 1)
 
 
+def test_a_damaged_event_stops_neither_the_start_nor_the_other_events(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.sqlite"
+    topics = [f"{BASE}/event", f"{BASE}/#", "elsewhere/event", f"{BASE}/event"]
+    queue = PersistentQueue(path, 10)
+    queue.store([Message(topic, b"%d" % number, 1, False) for number, topic in enumerate(topics)])
+    queue.close()
+    with Listener(broker.port) as listener:
+        with Device(at(broker), queue_path=path):
+            wait_until(lambda: listener.texts(f"{BASE}/event") == ["0", "3"])
+        assert listener.texts("elsewhere/event") == []
+    assert sum("is dropped" in text for text in warnings(caplog)) == 2
+    assert len(PersistentQueue(path, 10)) == 0
+
+
 @pytest.mark.parametrize("qos", [1, 2])
 def test_an_event_that_may_not_be_published_is_given_up(
     broker: Mosquitto, tmp_path: Path, qos: Literal[1, 2]
@@ -179,7 +195,7 @@ def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_logged(caplog: pytest
             device.sink.handle(events.Button(str(number), "press"))
         with late:
             device.wait_connected()
-            wait_until(lambda: any("15 MQTT events were dropped" in text for text in warnings(caplog)))
+            wait_until(lambda: any("dropped 15 MQTT events while" in text for text in warnings(caplog)))
 
 
 def test_events_of_an_outage_are_written_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,13 @@ def test_correlation_data_identifies_a_request_too() -> None:
     assert len(harness.commands) == 2
 
 
+def test_two_clients_may_use_the_same_correlation_data() -> None:
+    harness = RequestHarness()
+    for client in ("a", "b"):
+        assert harness.send(response_topic=f"reply/{client}", correlation=b"1") is None
+    assert len(harness.commands) == 2
+
+
 def test_a_request_to_a_busy_device_may_be_repeated() -> None:
     harness = RequestHarness()
     harness.busy = True
@@ -99,6 +106,16 @@ def test_a_flood_is_limited_and_reported_once() -> None:
     ]
     assert harness.send(now_s=1.0) is None
     assert len(harness.commands) == 21
+
+
+def test_the_refusal_above_the_limit_goes_to_its_request() -> None:
+    harness = RequestHarness(per_s=10.0)
+    for _ in range(20):
+        harness.send()
+    refused = harness.send(b'{"transaction": 5}', response_topic="reply/me", correlation=b"c")
+    assert refused is not None
+    assert "too many requests" in refused.error
+    assert refused.transaction == ReturnAddress("reply/me", b"c", 5)
 
 
 def test_the_return_address_is_passed_with_the_command() -> None:

@@ -30,6 +30,7 @@ from edge_daemon.mqtt.requests import (
     LABEL_REQUESTS,
     MAX_REQUEST_BYTES,
     REQUESTS,
+    SAMPLES,
     RejectedRequest,
     Request,
     read_request,
@@ -117,6 +118,64 @@ def test_an_invalid_request_is_rejected_with_the_correct_form(verb: str, body: o
     answer = read(verb, body)
     assert isinstance(answer, RejectedRequest)
     assert words in answer.error
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "error"),
+    [
+        (
+            "threshold",
+            b'{"unknown": 7}',
+            "threshold: 'unknown' must be auto, off or a number from -1 to 1; got 7",
+        ),
+        (
+            "threshold",
+            b'{"unknown": "0.7"}',
+            "threshold: 'unknown' must be auto, off or a number from -1 to 1; got \"0.7\"",
+        ),
+        ("scene", b'{"action": "paint"}', "scene: 'action' must be forget, learn or show; got \"paint\""),
+        ("examples", b'{"export": "yes"}', "examples: 'export' must be true or false; got \"yes\""),
+        ("add", b'{"label": 3}', "add: 'label' must be text of at most 64 characters; got 3"),
+        ("add", b'{"label": "a", "region": 1}', "add: 'region' must be text or null; got 1"),
+        (
+            "merge",
+            b'{"labels": [], "into": "a"}',
+            "merge: 'labels' must be a list of 1 to 200 values, each of them text; got []",
+        ),
+        ("merge", b'{"labels": ["a", 3], "into": "a"}', "merge: a value in 'labels' must be text; got 3"),
+        (
+            "undo",
+            b'{"change": 0}',
+            "undo: 'change' must be a whole number from 1 to 9223372036854775807 or null; got 0",
+        ),
+        ("clear", b'{"labl": "cat"}', "clear: there is no key 'labl'; the keys are transaction, label"),
+        (
+            "rename",
+            b"",
+            'rename: \'label\' and \'to\' are missing; send an object such as {"label": "cat", "to": "dog"}',
+        ),
+        ("clear", b"cat", 'the request isn\'t JSON; send an object such as {"label": "cat"}'),
+        ("threshold", b"0.7", 'the request isn\'t a JSON object; send an object such as {"unknown": 0.7}'),
+    ],
+)
+def test_an_error_says_in_plain_words_what_is_allowed(verb: str, payload: bytes, error: str) -> None:
+    assert rejected(verb, payload).error == error
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_the_sample_in_an_error_is_a_request_of_its_verb(verb: str) -> None:
+    assert SAMPLES[verb] in rejected(verb, b"[").error
+    assert not isinstance(read_request(verb, SAMPLES[verb].encode(), REGIONS, now_s=5.0), RejectedRequest)
+
+
+def test_no_sample_changes_all_examples() -> None:
+    for verb, sample in SAMPLES.items():
+        answer = read_request(verb, sample.encode(), REGIONS, now_s=5.0)
+        assert not isinstance(answer, Clear) or answer.label == "cat"
+
+
+def test_an_unknown_verb_is_named_whatever_the_payload() -> None:
+    assert "doesn't offer 'fly'" in rejected("fly", b"{").error
 
 
 @pytest.mark.parametrize("label", ["a/b", "a+", "#", "a\0b", "x" * 10_000, "", "unknown", "\n"])

@@ -209,7 +209,7 @@ def test_examples_contain_counts_and_evaluation_and_are_retained() -> None:
 
 def test_a_snapshot_is_the_jpeg_itself() -> None:
     [message] = messages_for(events.Snapshot(b"\xff\xd8", TakeSnapshot(Origin("mqtt", "snapshot"))))
-    assert message == Message("b/snapshot", b"\xff\xd8", 0, retain=False)
+    assert message == Message("b/snapshot", b"\xff\xd8", 0, retain=False, telemetry=True)
 
 
 def test_the_response_to_a_successful_request_has_its_transaction() -> None:
