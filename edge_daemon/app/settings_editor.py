@@ -20,9 +20,13 @@ from edge_daemon.config.page_settings import (
     write_page_settings,
 )
 from edge_daemon.config.schema import ClassifierOptions, Config, LoadedConfig
+from edge_daemon.config.validation import refuse_unknown_keys
+from edge_daemon.config.yaml_source import ConfigSource, SourceLocation
 from edge_daemon.domain.errors import ConfigError, ConflictError
 
 log = logging.getLogger(__name__)
+
+_FROM_PAGE = ConfigSource({}, {(): SourceLocation(PAGE)})
 
 Load = Callable[[Callable[[PageSettings], PageSettings] | None], LoadedConfig]
 """Loads the configuration; its argument is `change_page` of `load_with_sources`."""
@@ -149,7 +153,10 @@ class _PageChange:
             if former.revision != used.revision:
                 self._editor.reload()  # the file was changed by another program
             raise ConflictError("someone else changed the settings meanwhile; they are shown now")
-        return changed_page_settings(former, self._changes)
+        changed = changed_page_settings(former, self._changes)
+        # A null leaves no key behind that the configuration would check.
+        refuse_unknown_keys(self._changes, msgspec.inspect.type_info(Config), _FROM_PAGE)
+        return changed
 
 
 def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,9 @@ from edge_daemon.board.files import read_line
 
 _SIOCGIWPOWER = 0x8B2D
 """ioctl that reads a `struct iw_param` (linux/wireless.h); `disabled` follows a 32-bit value and `fixed`."""
+_SIOCGIFADDR = 0x8915
+"""ioctl that reads the IPv4 address of a `struct ifreq` (netdevice(7))."""
+
 _MDNS_MODULES = re.compile(r"\b(?:mdns\w*|resolve)\b")
 
 
@@ -85,6 +88,29 @@ def has_address(root: Path = Path("/")) -> bool:
         return True
     rows = [row.split() for row in (addresses or "").splitlines()]
     return any(len(row) == 6 and row[3] in ("00", "40") for row in rows)  # scope: global, site
+
+
+def own_address(
+    root: Path = Path("/"), ioctl: Callable[[socket.socket, int, bytes], bytes] = fcntl.ioctl
+) -> str:
+    """Return the IPv4 address of the first interface that has one, by which others reach this device.
+
+    Without an address it is the host's name: the network may come up later.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        for link in interfaces(root):
+            try:
+                answer = ioctl(channel, _SIOCGIFADDR, struct.pack("16s24x", link.name.encode()[:15]))
+            except OSError:
+                continue
+            return socket.inet_ntoa(answer[20:24])
+    return socket.gethostname()
+
+
+def page_url(ip: str, port: int) -> str:
+    """Return a URL for a browser; that of this device if `ip` stands for all its addresses."""
+    host = own_address() if ip in ("0.0.0.0", "::") else ip
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def power_saving(name: str, ioctl: Callable[[socket.socket, int, bytes], bytes] = fcntl.ioctl) -> bool | None:

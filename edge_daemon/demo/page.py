@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from edge_daemon.board.network import page_url
 from edge_daemon.config.schema import Config
 from edge_daemon.config.web import parse_listen
 from edge_daemon.system.pip_hint import pip_install
@@ -61,8 +62,7 @@ def page_address(config: Config) -> str | None:
     if config.web.listen is None:
         return None
     address = parse_listen(config.web.listen)
-    host = f"[{address.ip}]" if ":" in address.ip else address.ip
-    return f"http://{host}:{address.port}/"
+    return page_url(address.ip, address.port)
 
 
 def missing_page() -> str:

@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
 
 from edge_daemon.board.clock import BootTime
+from edge_daemon.board.digits import read_digits
 from edge_daemon.config.web import Address, WebOptions
 from edge_daemon.domain.errors import WebError
 from edge_daemon.system.secrets import SecretKind, read_secret
@@ -170,10 +171,11 @@ class Sessions:
         return is_ours and self._is_valid(end)
 
     def _is_valid(self, end: str) -> bool:
-        boot_id, slash, end_s = end.rpartition("/")
+        boot_id, slash, digits = end.rpartition("/")
         boot = self._boot()
         now_s = boot.seconds if slash else self._now()
-        return boot_id in ("", boot.id) and end_s.isdigit() and int(end_s) > now_s
+        end_s = read_digits(digits)
+        return boot_id in ("", boot.id) and end_s is not None and end_s > now_s
 
     def _is_token(self, given: str) -> bool:
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())

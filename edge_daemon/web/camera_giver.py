@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta
 
+from edge_daemon.config.base import END
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.system.given_pictures import GivenPictures
 from edge_daemon.web.messages import Message
@@ -58,7 +59,7 @@ class GiverSocket(Protocol):
 class GiveBody(RequestBody, frozen=True):
     """The first message of a giver: a secret of its own, by which it is known when it connects again."""
 
-    token: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    token: Annotated[str, Meta(pattern="^[0-9a-f]{32}" + END)]
 
 
 @dataclass(frozen=True, slots=True)

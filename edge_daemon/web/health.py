@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.network import interfaces, link_fault, power_saving
 from edge_daemon.board.power import Power, describe, read_power
+from edge_daemon.domain.counted import counted
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.state import StateCache
@@ -160,8 +161,8 @@ class HealthChecks:
 
     def _check_store(self) -> Iterator[HealthCheck]:
         counts = self._state.counts
-        classes = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
-        yield HealthCheck("Store", f"{sum(counts.values())} examples of {classes}")
+        classes = counted(len(counts), "class", "classes")
+        yield HealthCheck("Store", f"{counted(sum(counts.values()), 'example')} of {classes}")
         if self._state.not_kept:
             yield HealthCheck("Mount", self._state.not_kept, "failed")
         free = _free_bytes(self._device.store_path)

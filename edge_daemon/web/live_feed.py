@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from edge_daemon.domain.events import Classified, CommandReply, Event
+from edge_daemon.domain.events import CameraLost, Classified, CommandReply, Event
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web import messages
 from edge_daemon.web.example_browser import ExampleBrowser
@@ -52,6 +52,7 @@ class LiveFeed:
         self._observe = observe
         self._unread: deque[Classified] = deque(maxlen=MAX_UNREAD)
         self._latest: dict[str, Classified] = {}
+        self._regions: set[str] = set()
         self._sent_seq: dict[str, int] = {}
         self._frame_counts: deque[tuple[float, int]] = deque()
         self._heartbeat_s = float("-inf")
@@ -70,10 +71,11 @@ class LiveFeed:
             self._loop.call_soon_threadsafe(self._apply, event)
 
     def classified(self) -> list[Classified]:
-        """Return the latest classification of each region."""
+        """Return the latest classification of each region; none while the camera is lost."""
         while self._unread:
             event = self._unread.popleft()
             self._latest[event.region] = event
+            self._regions.add(event.region)
             self._observe(event)
         return list(self._latest.values())
 
@@ -92,7 +94,7 @@ class LiveFeed:
         if len(self._frame_counts) < 2:
             return 0.0
         (begin, before), (end, after) = self._frame_counts[0], self._frame_counts[-1]
-        return (after - before) / (end - begin) / max(1, len(self._latest))
+        return (after - before) / (end - begin) / max(1, len(self._regions))
 
     async def run(self) -> None:
         """Broadcast new classifications until cancelled."""
@@ -108,6 +110,9 @@ class LiveFeed:
     def _apply(self, event: Event) -> None:
         if isinstance(event, CommandReply) and event.command.origin.via == "web":
             self._client.resolve(event)
+        if isinstance(event, CameraLost):
+            self.classified()
+            self._latest.clear()
         for message in self._state.apply(event):
             self._viewers.broadcast(message)
 

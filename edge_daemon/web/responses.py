@@ -15,13 +15,12 @@ from starlette.responses import Response, StreamingResponse
 
 from edge_daemon.domain.errors import EdgeError, ImageError, LabelError, RequestError
 from edge_daemon.web.security import FILE_BYTES, MAX_BODY_BYTES, Receive, Scope, Send
-from edge_daemon.web.static_files import StaticFile
+from edge_daemon.web.static_files import StaticFile, etag_of
 
 log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
-_FOR_A_DAY = "private, max-age=86400, immutable"
 _BODY_S = 10.0
 
 
@@ -82,16 +81,27 @@ async def read_request_body(request: Request) -> bytes:
 def file_response(file: StaticFile, request: Request) -> Response:
     """Return a file of the page, or 304 if the browser has it."""
     headers = {"etag": file.etag, "cache-control": "no-cache"}
-    if request.headers.get("if-none-match") == file.etag:
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, media_type=file.media_type, headers=headers)
+    return _unless_known(request, Response(file.content, media_type=file.media_type, headers=headers))
 
 
-def jpeg_response(content: bytes | None, caching: str = _FOR_A_DAY) -> Response:
-    """Return a picture. Raises HTTPException 404 if there is none."""
+def jpeg_response(request: Request, content: bytes | None) -> Response:
+    """Return a picture, or 304 if the browser has it. Raises HTTPException 404 if there is none.
+
+    The number in its address names another picture once the daemon has another store or was restarted.
+    """
     if not content:
         raise HTTPException(404)
-    return Response(content, media_type="image/jpeg", headers={"cache-control": caching})
+    headers = {"etag": etag_of(content), "cache-control": "private, no-cache"}
+    return _unless_known(request, Response(content, media_type="image/jpeg", headers=headers))
+
+
+def _unless_known(request: Request, response: Response) -> Response:
+    """Return the response, or 304 without content if the browser has the one of its ETag."""
+    etag, known = response.headers["etag"], request.headers.get("if-none-match", "")
+    if etag not in (each.strip().removeprefix("W/") for each in known.split(",")):
+        return response
+    headers = {"etag": etag, "cache-control": response.headers["cache-control"]}
+    return Response(status_code=304, headers=headers)
 
 
 def json_response(data: Mapping[str, object], status: int = 200) -> Response:

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from edge_daemon.domain.commands import MAX_NUMBER
 from edge_daemon.domain.errors import ConflictError, EdgeError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.web.archive_upload import ArchiveUpload
@@ -25,6 +24,7 @@ from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks
 from edge_daemon.web.label_history import LabelHistory
+from edge_daemon.web.number_convertor import register_number_convertor
 from edge_daemon.web.picture_upload import decode_picture, picture_command
 from edge_daemon.web.requests import (
     BODIES,
@@ -79,6 +79,7 @@ def make_app(
     camera: CameraRoute | None = None,
 ) -> App:
     """Return the ASGI application that serves the page."""
+    register_number_convertor()
     app = Starlette(
         routes=[
             Route("/", page.index),
@@ -86,14 +87,14 @@ def make_app(
             Route("/api/session", page.session),
             Route("/api/login", page.login, methods=["POST"]),
             Route("/api/examples", examples.list),
-            Route("/api/examples/{number:int}.jpg", examples.thumbnail),
+            Route("/api/examples/{number:number}.jpg", examples.thumbnail),
             Route("/api/archive.zip", examples.archive),
             Route("/api/pictures.zip", examples.pictures),
             Route("/api/archive", uploads.archive, methods=["POST"]),
             Route("/api/picture", uploads.picture, methods=["POST"]),
-            Route("/api/uncertain/{number:int}.jpg", commands.uncertain_image),
+            Route("/api/uncertain/{number:number}.jpg", commands.uncertain_image),
             Route("/api/history", history.labels),
-            Route("/api/history/{number:int}.jpg", history.picture),
+            Route("/api/history/{number:number}.jpg", history.picture),
             Route("/api/settings", settings.show),
             Route("/api/settings", settings.change, methods=["POST"]),
             Route("/api/health", health.checks),
@@ -170,9 +171,8 @@ class ExampleRoutes:
     async def thumbnail(self, request: Request) -> Response:
         """Return the thumbnail of an example."""
         number = request.path_params["number"]
-        if number > MAX_NUMBER:
-            raise HTTPException(404)
-        return jpeg_response(await run_in(self._store_thread, lambda: self._browser.thumbnail(number)))
+        content = await run_in(self._store_thread, lambda: self._browser.thumbnail(number))
+        return jpeg_response(request, content)
 
     async def archive(self, request: Request) -> Response:
         """Return an archive of all examples, read from the store as fast as the client reads."""
@@ -228,7 +228,7 @@ class CommandRoutes:
         sample = self.uncertain.get(request.path_params["number"])
         if sample is None:
             raise HTTPException(404)
-        return jpeg_response(await run_in(self.image_thread, lambda: encode_sample(sample)), "no-store")
+        return jpeg_response(request, await run_in(self.image_thread, lambda: encode_sample(sample)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +312,7 @@ class HistoryRoutes:
 
     async def picture(self, request: Request) -> Response:
         """Return the last picture of a label, by the picture's number."""
-        return jpeg_response(await self.history.jpeg(request.path_params["number"]), "no-store")
+        return jpeg_response(request, await self.history.jpeg(request.path_params["number"]))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.web.auth import COOKIE, TOKEN_SOURCES, Sessions
 
 MAX_BODY_BYTES = 16_384
@@ -88,11 +89,15 @@ class AllowedHosts:
 def _without_port(header: str) -> str | None:
     if header.startswith("["):
         host, bracket, port = header[1:].partition("]")
-        is_valid = bracket and (not port or (port[0] == ":" and port[1:].isdigit()))
+        is_valid = bracket and (not port or (port[0] == ":" and _is_port(port[1:])))
     else:
         host, colon, port = header.partition(":")
-        is_valid = not colon or port.isdigit()
+        is_valid = not colon or _is_port(port)
     return host if is_valid else None
+
+
+def _is_port(text: str) -> bool:
+    return read_digits(text, 5) is not None
 
 
 class RequestPolicy:
@@ -167,11 +172,11 @@ def _check_origin(head: RequestHead) -> RequestRefusal | None:
 def _check_size(head: RequestHead) -> RequestRefusal | None:
     if sum(len(name) + len(value) for name, value in head.headers.items()) > MAX_HEAD_BYTES:
         return RequestRefusal(431, f"the headers have more than {MAX_HEAD_BYTES} bytes")
-    length = head.headers.get("content-length", "0")
-    if not length.isdigit():
+    length = read_digits(head.headers.get("content-length", "0"))
+    if length is None:
         return RequestRefusal(400, "content-length is not a number")
     limit = FILE_BYTES.get(head.path, MAX_BODY_BYTES)
-    if int(length) > limit:
+    if length > limit:
         return RequestRefusal(413, f"{length} bytes; a request has at most {limit}")
     return None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from edge_daemon.board.network import page_url
 from edge_daemon.config.web import WebOptions, parse_listen
 from edge_daemon.domain.commands import Command
 from edge_daemon.domain.errors import WebError
@@ -57,7 +58,7 @@ class WebServer:
         self._address = parse_listen(options.listen)
         token = read_token(options, environ)
         check_reach(self._address, token)
-        self._proxied = self._address.loopback and bool(options.hosts)
+        self._has_proxy = bool(options.hosts)
         self._loop = asyncio.new_event_loop()
         self._app = WebApp(
             device,
@@ -67,7 +68,7 @@ class WebServer:
             preview=preview,
             now=clock.monotonic,
             loop=self._loop,
-            proxied=self._proxied,
+            proxied=self._has_proxy and self._address.loopback,
             camera=camera,
         )
         self._max_message_bytes = MAX_SOCKET_MESSAGE_BYTES if camera is None else MAX_PICTURE_BYTES
@@ -96,7 +97,7 @@ class WebServer:
         self._uvicorn = uvicorn.Server(self._uvicorn_config())
         self._app.start()
         self._worker.start()
-        log.info("the page is at http://%s:%d/", self._address.ip, self._address.port)
+        log.info("the page is at %s", page_url(self._address.ip, self._address.port))
 
     def stop(self) -> None:
         """Close all connections and release the port."""
@@ -106,6 +107,7 @@ class WebServer:
         self._app.stop()
 
     def _uvicorn_config(self) -> uvicorn.Config:
+        logging.getLogger("uvicorn.error").addFilter(_shorten_invalid_text)  # once, however often
         return uvicorn.Config(
             self._app.asgi,
             log_config=None,
@@ -113,9 +115,9 @@ class WebServer:
             access_log=False,
             lifespan="off",
             server_header=False,
-            # The proxy names the client; without a proxy any client could claim another's address.
-            proxy_headers=self._proxied,
-            forwarded_allow_ips=["127.0.0.1", "::1"],
+            # The proxy names the client; without a proxy any program of this machine could claim an address.
+            proxy_headers=self._has_proxy,
+            forwarded_allow_ips=["127.0.0.1", "::1", "::ffff:127.0.0.1"],
             backlog=ACCEPTED_AT_ONCE,
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             http=TimeLimitedHttp,
@@ -152,3 +154,11 @@ class WebServer:
 
     def _make_room(self) -> bool:
         return self._uvicorn is not None and close_longest_waiting(self._uvicorn.server_state.connections)
+
+
+def _shorten_invalid_text(record: logging.LogRecord) -> bool:
+    """Return whether to log a record: uvicorn's traceback for a websocket's text that is not UTF-8 is not."""
+    if str(record.msg).startswith("Invalid UTF-8"):
+        log.debug("a websocket is closed: its client sent text that is not UTF-8")
+        return False
+    return True

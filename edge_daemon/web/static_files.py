@@ -28,6 +28,11 @@ class StaticFile:
     etag: str
 
 
+def etag_of(content: bytes) -> str:
+    """Return the strong ETag of some content."""
+    return f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+
+
 def read_static_files() -> Mapping[str, StaticFile]:
     """Return every file of `static/` by its name."""
     folder = resources.files("edge_daemon.web") / "static"
@@ -36,6 +41,5 @@ def read_static_files() -> Mapping[str, StaticFile]:
         suffix = entry.name[entry.name.rfind(".") :]
         if suffix in _TYPES:
             content = entry.read_bytes()
-            etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-            found[entry.name] = StaticFile(content, _TYPES[suffix], etag)
+            found[entry.name] = StaticFile(content, _TYPES[suffix], etag_of(content))
     return found

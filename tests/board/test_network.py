@@ -14,6 +14,7 @@ from edge_daemon.board.network import (
     is_this_device,
     link_fault,
     names_fault,
+    own_address,
     power_saving,
 )
 from tests.board.layout import lay_link, lay_loopback, lay_route, write
@@ -131,3 +132,23 @@ def test_local_names_need_a_module(tmp_path: Path, line: str, resolves: bool) ->
 )
 def test_a_broker_on_this_device_needs_no_network(host: str, here: bool) -> None:
     assert is_this_device(host) is here
+
+
+def test_the_own_address_is_that_of_the_first_interface_with_one(tmp_path: Path) -> None:
+    lay_link(tmp_path, "eth0", carrier="0")
+    lay_link(tmp_path, "wlan0", carrier="1", wireless=True)
+
+    def ioctl(channel: socket.socket, number: int, request: bytes) -> bytes:
+        if request.startswith(b"eth0"):
+            raise OSError(99, "Cannot assign requested address")
+        return request[:20] + socket.inet_aton("192.168.1.7") + request[24:]
+
+    assert own_address(tmp_path, ioctl) == "192.168.1.7"
+    assert own_address(tmp_path / "without interfaces") == socket.gethostname()
+
+
+def test_the_own_address_of_this_machine_can_be_bound() -> None:
+    address = own_address()
+    if address != socket.gethostname():
+        with socket.socket() as listener:
+            listener.bind((address, 0))

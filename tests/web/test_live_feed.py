@@ -115,6 +115,28 @@ def test_a_frame_is_broadcast_once(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_lost_camera_has_no_result(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness = FeedHarness(tmp_path)
+        harness.feed.handle(classified(1))
+        harness.feed.handle(classified(1, "left"))
+        assert len(harness.feed.results()) == 2
+        harness.feed.handle(classified(2))
+        harness.feed.handle(CameraLost("the cable is out"))
+        await asyncio.sleep(0)
+        await harness.run_for(2 / PER_S)
+        assert harness.feed.results() == [], "a viewer that connects now would take it for current"
+        assert len(harness.observed) == 3
+        kinds = [each["type"] for each in await harness.messages(2)]
+        assert kinds == ["camera", "heartbeat"], "a result after the loss would look like a new frame's"
+        harness.feed.handle(classified(3))
+        harness.clock.advance(1)
+        await harness.run_for(1 / PER_S)
+        assert [each["seq"] for each in harness.feed.results()] == [3]
+
+    run(scenario())
+
+
 def test_the_rate_is_that_of_the_last_two_seconds_per_region(tmp_path: Path) -> None:
     async def scenario() -> None:
         harness = FeedHarness(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import socket
 import time
 import zipfile
@@ -110,6 +111,9 @@ def test_a_form_of_another_site_is_refused(open_site: WebHarness) -> None:
         "/../../../../etc/passwd",
         "/api/examples/../../../etc/passwd.jpg",
         "/api/examples/99999999999999999999.jpg",
+        f"/api/examples/{'9' * 5000}.jpg",
+        f"/api/history/{'9' * 5000}.jpg",
+        f"/api/uncertain/{'9' * 5000}.jpg",
         "/static/app.py",
     ],
 )
@@ -171,6 +175,16 @@ def test_a_long_or_unknown_message_closes_the_websocket(open_site: WebHarness) -
             line.send(message)
             with pytest.raises(ConnectionClosed):
                 read_to_the_end(line)
+
+
+def test_a_text_that_is_not_utf_8_closes_the_websocket_without_a_traceback(
+    open_site: WebHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listen(open_site) as line:
+        line.send(b"\xff\xff", text=True)
+        with pytest.raises(ConnectionClosed):
+            read_to_the_end(line)
+    assert [record for record in caplog.records if record.exc_info or record.levelno > logging.DEBUG] == []
 
 
 def test_a_viewer_that_never_reads_is_disconnected(

@@ -146,6 +146,10 @@ def test_everything_is_given_back_at_once(settings: Settings) -> None:
         ({"regions": [{"name": "left", "box": [0, 0, 400, 20]}]}, "does not fit a frame of 320x240"),
         ({"regions": [{"name": "left", "box": [0, 0, 0.0001, 1]}]}, "does not fit a frame"),
         ({"web": {"listen": "0.0.0.0:80"}}, "can't be set on the page"),
+        ({"mqtt": {}}, "the page: mqtt: can't be set on the page"),
+        ({"zz": None}, "the page: zz: can't be set on the page"),
+        ({"": {}}, "can't be set on the page"),
+        ({"smoothing": {"windw": None}}, "smoothing.windw: unknown key; did you mean 'window'?"),
         ({"scene": "on", "classifier": {"type": "regression"}}, "the page: scene: `on` needs taught classes"),
     ],
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from edge_daemon.domain.errors import WebError
 from tests.harness.mosquitto import free_port
-from tests.harness.web_harness import WebHarness, listen
+from tests.harness.web_harness import OWN_HEADERS, WebHarness, listen
 
 TOKEN = "correct horse battery"
 
@@ -71,6 +73,46 @@ def test_a_wrong_token_locks_out_only_its_own_address(tmp_path: Path) -> None:
         assert [enter("wrong", "203.0.113.9") for _ in range(11)] == [403] * 9 + [429] * 2
         assert enter(TOKEN, "203.0.113.9") == 429
         assert enter(TOKEN, "192.0.2.7") == 200
+
+
+def enter_through(client: httpx.Client, token: str, claimed_address: str) -> httpx.Response:
+    """Log in with the headers of a reverse proxy with TLS, for the client of this address."""
+    headers = {
+        "host": "cam.example.org",
+        "x-forwarded-for": claimed_address,
+        "x-forwarded-proto": "https",
+    }
+    return client.post("/api/login", json={"token": token}, headers=headers)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]"])
+def test_a_proxy_of_this_machine_is_trusted_wherever_the_page_listens(tmp_path: Path, address: str) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    port = free_port()
+    overrides = ["web.hosts=[cam.example.org]", f"web.listen='{address}:{port}'"]
+    overrides.append(f"web.token_file={tmp_path / 'token'}")
+    with WebHarness(tmp_path, overrides, port) as site, site.client() as proxy:
+        for number in range(11):
+            assert enter_through(proxy, "wrong", "203.0.113.9").status_code == (403 if number < 9 else 429)
+        reply = enter_through(proxy, TOKEN, "198.51.100.9")
+        assert reply.status_code == 200
+        assert "; secure" in reply.headers["set-cookie"].lower()
+
+        own_address = address_on_the_network()
+        with httpx.Client(base_url=f"http://{own_address}:{port}", headers=OWN_HEADERS) as neighbour:
+            for number in range(10):
+                enter_through(neighbour, "wrong", f"192.0.2.{number}")
+            assert enter_through(neighbour, TOKEN, "192.0.2.77").status_code == 429, "it is no proxy"
+
+
+def address_on_the_network() -> str:
+    """Return an IPv4 address of this machine that is not the loopback's; skip the test without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no network")
+        return str(probe.getsockname()[0])
 
 
 def test_without_a_proxy_no_client_can_claim_another_address(tmp_path: Path) -> None:
