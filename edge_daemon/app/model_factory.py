@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from edge_daemon.app.stored_model import stored_model
 from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.object_embedder import ObjectEmbedder
@@ -119,7 +121,9 @@ def choose_features(
         FeatureExtractor(each.model.features, build_embedder(each), build_query_augmentation(each))
         for each in candidates
     ]
-    with open_store(config) if store is None else nullcontext(store) as examples:
+    path = store_path(config)
+    opened = nullcontext(store) if store else ExampleStore.open_or_recover(path, create=False)
+    with opened as examples:
         chosen = tune_features(examples, extractors) if tune else features_in_use(examples, extractors)
     return candidates[extractors.index(chosen)], chosen.embedder
 
@@ -136,6 +140,23 @@ def store_path(config: Config, state_folder: Path | None = None) -> Path:
 def open_store(config: Config) -> ExampleStore:
     """Open the configured store; a corrupt file is moved aside first. Raises StoreError."""
     return ExampleStore.open_or_recover(store_path(config))
+
+
+def open_store_to_read(config: Config) -> ExampleStore:
+    """Open the configured store for a command that only reads: no file is made, and no folder.
+
+    Without a file at the default path the store is empty. Raises StoreError, also for a missing file at
+    another path.
+    """
+    require_store(config)
+    return ExampleStore.open_or_recover(store_path(config), create=False)
+
+
+def require_store(config: Config) -> None:
+    """Raise StoreError for a missing file at another path than the default one: it may be mistyped."""
+    path = store_path(config)
+    if not os.path.exists(path) and path.absolute() != state_dir() / "examples.sqlite":
+        raise StoreError(f"store '{path}' does not exist; check store.path")
 
 
 def build_classifier(config: Config, cohort: Cohort | None, classes: Sequence[str] = ()) -> OpenSetClassifier:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict
 
 from edge_daemon.app.build import build_trainer
-from edge_daemon.app.model_factory import build_embedder, choose_features, model_path, open_store
+from edge_daemon.app.model_factory import build_embedder, choose_features, model_path, open_store_to_read
 from edge_daemon.app.regions import build_regions
 from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_seconds
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
 from edge_daemon.example_store.store import ExampleStore
@@ -147,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     embedder = chosen or build_embedder(config)
     classes = load_class_names(model_path(config), embedder.size) if own_classes else ()
     regions = build_regions(config)
-    with open_store(config) as store:
+    with open_store_to_read(config) as store:
         trainer = build_trainer(config, store, embedder, regions, classes)
         if not own_classes and not trainer.examples().counts:
             note(_no_examples_note(store))
@@ -190,7 +191,7 @@ def _no_examples_note(store: ExampleStore) -> str:
     others = sum(store.spaces().values())
     if others:
         return (
-            f"the {others} examples in {store.path} are of another model or other features, so "
+            f"{store.path} holds {counted(others, 'example')} of another model or other features, so "
             "everything is unknown; `edge-daemon examples reembed` converts them"
         )
     return (

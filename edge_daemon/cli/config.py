@@ -16,6 +16,7 @@ from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_with_sour
 from edge_daemon.config.yaml_edit import (
     Scalar,
     check_writable,
+    is_missing,
     read_config_text,
     with_value,
     write_config_text,
@@ -30,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for action, summary in (("check", "find errors"), ("show", "show all values and their sources")):
         add_action(actions, action, action, summary)
-    changes = add_action(actions, "set", "set", "write values into the file, which keeps its comments")
+    changes = add_action(
+        actions, "set", "set", "write values into the file, which keeps its comments; a missing one is made"
+    )
     changes.add_argument(
         "changes",
         nargs="+",
@@ -65,13 +68,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _set(args: argparse.Namespace) -> int:
     """Write all changes, or none. Raises ConfigError for a configuration that they would make invalid."""
-    path = args.config or DEFAULT_PATH
-    before = after = read_config_text(path)
-    for key, value in map(_read_change, args.changes):
-        if not _has_value(path, key, value):
-            after = with_value(after, key, value, str(path))
-    loaded = load_with_sources(path, args.changes, state_folder=managed_state_dir())
-    if after != before:
+    path: Path = args.config or DEFAULT_PATH
+    before = after = None if is_missing(path) else read_config_text(path)
+    changes = [_read_change(text) for text in args.changes]
+    loaded = load_with_sources(path, args.changes, state_folder=managed_state_dir(), may_lack=True)
+    for key, value in changes:
+        if before is None or not _has_value(path, key, value):
+            after = with_value(after or "", key, value, str(path))
+    if after is not None and after != before:
         check_writable(path)
         write_config_text(path, before, after)
     for name in loaded.page.names():
@@ -82,8 +86,14 @@ def _set(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"path": str(path), "changed": after != before}))
     else:
-        print(f"{path}: {'changed' if after != before else 'unchanged, it has these values already'}")
+        print(f"{path}: {_result(before, after)}")
     return 0
+
+
+def _result(before: str | None, after: str | None) -> str:
+    if before is None:
+        return "made, as there was no such file"
+    return "changed" if after != before else "unchanged, it has these values already"
 
 
 def _read_change(text: str) -> tuple[str, Scalar]:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from edge_daemon.cli.checks.all import run_checks
+from edge_daemon.cli.checks.all import CHECKS, run_checks
+from edge_daemon.cli.checks.camera import PICTURE_MARK
 from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.doctor_report import REPORT_MARK, write_report
 from edge_daemon.cli.option_values import read_seconds
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
-from edge_daemon.system.atomic_file import check_new_file
+from edge_daemon.system.atomic_file import check_rewritten_file
 from edge_daemon.system.printable import printable
 
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
@@ -23,7 +25,9 @@ COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--skip", action="append", default=[], metavar="CHECK", help="skip a check")
+    parser.add_argument(
+        "--skip", type=_check_name, action="append", default=[], metavar="CHECK", help="skip a check"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a report without secrets, to send")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="write a picture of the camera, as a JPEG"
@@ -37,11 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _check_name(text: str) -> str:
+    if text not in CHECKS:
+        raise argparse.ArgumentTypeError(f"no check '{text}'; there are {', '.join(CHECKS)}")
+    return text
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the checks; return 1 if one failed."""
-    for path in (args.picture, args.report):
+    for path, mark in ((args.picture, PICTURE_MARK), (args.report, REPORT_MARK)):
         if path is not None:
-            check_new_file(path)
+            check_rewritten_file(path, mark)
     checks = []
     for check in _checks(args):
         checks.append(check)
@@ -52,8 +62,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace, checks: list[Check]) -> None:
-    from edge_daemon.cli.doctor_report import write_report
-
     try:
         config = load_with_sources(args.config, args.set).config
     except ConfigError:

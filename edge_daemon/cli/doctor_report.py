@@ -19,11 +19,14 @@ from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import Config
 from edge_daemon.fleet.key import FLEET_KEY
 from edge_daemon.mqtt.credentials import MQTT_PASSWORD
-from edge_daemon.system.atomic_file import new_file
+from edge_daemon.system.atomic_file import rewritten_file
 from edge_daemon.system.redaction import LEFT_OUT, redact, redact_data
 from edge_daemon.system.regular_file import read_regular, without_bom
 from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
 from edge_daemon.web.auth import WEB_TOKEN
+
+REPORT_MARK = b"Read it before you send it."
+"""Text in the head of a report; only an earlier report is replaced."""
 
 LOG_LINES = 200
 MIN_SECRET = 4
@@ -46,7 +49,7 @@ _JOURNAL = ("journalctl", "--unit=edge-daemon", f"--lines={LOG_LINES}", "--no-pa
 
 
 def write_report(path: Path, checks: Sequence[Check], config: Config | None, root: Path = Path("/")) -> None:
-    """Write checks, machine, settings and the end of the log to a new file. Raises OutputError."""
+    """Write checks, machine, settings and the end of the log to a file. Raises OutputError."""
     sections = {
         "Checks": "\n".join(_lines(checks)),
         "Machine": "\n".join(_machine(root)),
@@ -55,10 +58,10 @@ def write_report(path: Path, checks: Sequence[Check], config: Config | None, roo
         f"Log, the last {LOG_LINES} lines": _journal(),
     }
     head = f"edge-daemon {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    head += "\nRead it before you send it."
+    head += f"\n{REPORT_MARK.decode()}"
     text = "\n\n".join([head, *(f"== {title}\n{body}" for title, body in sections.items())]) + "\n"
     secrets = known_secrets(config, os.environ, root)
-    with new_file(path) as file:
+    with rewritten_file(path, REPORT_MARK) as file:
         file.write(masked(text, secrets).encode(errors="backslashreplace"))
 
 

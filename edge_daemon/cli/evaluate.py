@@ -14,16 +14,17 @@ import numpy as np
 from edge_daemon.app.model_factory import (
     build_embedder,
     build_query_augmentation,
-    open_store,
+    open_store_to_read,
     resolve_features,
 )
 from edge_daemon.cli.config import note
-from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
+from edge_daemon.cli.evaluation_report import REPORT_MARK, make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
 from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, parse_teach
 from edge_daemon.cli.session_report import write_session_page
+from edge_daemon.cli.shots import DEFAULT_SHOTS, choose_shots, read_shots
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
@@ -31,6 +32,7 @@ from edge_daemon.evaluation import few_shot, open_set
 from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
 from edge_daemon.evaluation.teaching_plan import Teach
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
+from edge_daemon.system.atomic_file import check_rewritten_file
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -42,10 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("directory", nargs="?", type=Path, metavar="DIR", help="folder of label folders (default: the store)")
     add(
         "--shots",
-        type=_numbers,
-        default=[1, 5, 10, 20],
+        type=read_shots,
         metavar="K,...",
-        help="numbers of examples of each label (default 1,5,10,20)",
+        help=f"numbers of examples of each label (default {','.join(map(str, DEFAULT_SHOTS))})",
     )
     add("--seeds", type=int, default=5, metavar="N", help="number of random draws (default 5)")
     add(
@@ -97,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
     if args.report and not args.directory:
         raise ConfigError("--report shows pictures; name the folder they are in")
+    if args.report:
+        check_rewritten_file(args.report, REPORT_MARK)
     _check_sessions(args)
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
@@ -134,7 +137,8 @@ def _measure_sessions(args: argparse.Namespace, config: Config) -> Iterator[dict
     evaluation = SessionEvaluation(config, args.directory, args.far)
     teach: Teach = args.teach or "one"
     try:
-        yield from evaluation.rows(teach, args.shots, args.classifiers or CLASSIFIERS, args.seeds)
+        shots = args.shots or DEFAULT_SHOTS
+        yield from evaluation.rows(teach, shots, args.classifiers or CLASSIFIERS, args.seeds)
     finally:
         if args.report and evaluation.results:
             heading = make_heading(args.directory, config)
@@ -162,7 +166,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
     data = replace(data, augment_query=build_query_augmentation(config))
-    args.shots = _measurable(args.shots, data)
+    args.shots = choose_shots(args, data)
     rows: list[Mapping[str, object]] = []
     scores: list[ClassifierScore] = []
     try:
@@ -174,20 +178,6 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
             with report_errors(args.report):
                 lines = [_as_line(row) for row in rows]
                 write_page(args.report, make_heading(args.directory, config), data, pictures, scores, lines)
-
-
-def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
-    """Return the numbers of shots that leave a test picture of each class; log the others.
-
-    All of them if none does: the error of the first one names the class.
-    """
-    fewest = int(np.bincount(data.class_ids).min())
-    kept = [each for each in shots if each < fewest]
-    if kept and len(kept) < len(shots):
-        label = data.labels[int(np.bincount(data.class_ids).argmin())]
-        skipped = ", ".join(str(each) for each in shots if each >= fewest)
-        note(f"{skipped} shots left out: '{label}' has {fewest} pictures")
-    return kept or list(shots)
 
 
 def read_folder(root: Path, embedder: Embedder) -> Dataset:
@@ -205,13 +195,13 @@ def _read_pictures(root: Path, embedder: Embedder) -> tuple[Dataset, list[Path]]
         labels.append(picture.label)
         vectors.append(embedder.embed(image))
     if not files:
-        raise ArchiveError(f"none of the {len(found)} pictures in '{root}' can be read")
+        raise ArchiveError(f"no picture in '{root}' can be read; it has {len(found)}")
     return _dataset(vectors, labels), files
 
 
 def _read_store(config: Config, embedder: Embedder) -> Dataset:
     """Return the store's examples of this embedding space."""
-    with open_store(config) as store:
+    with open_store_to_read(config) as store:
         examples = list(store.examples(embedder.space, thumbnails=False))
     if not examples:
         raise ConfigError("the store holds no examples for this model; name a folder of label folders")
@@ -296,16 +286,6 @@ def _as_text(value: object) -> str:
     if isinstance(value, list):
         return (" to " if isinstance(value[0], float) else ", ").join(_as_text(each) for each in value)
     return str(value)
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"expected numbers such as 1,5,10, got '{text}'") from exc
-    if min(numbers) < 1:
-        raise argparse.ArgumentTypeError("at least one example must be taught")
-    return numbers
 
 
 def _words(text: str) -> list[str]:

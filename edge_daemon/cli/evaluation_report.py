@@ -14,10 +14,15 @@ import numpy as np
 
 from edge_daemon.app.model_factory import model_name
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset, build_index, split
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.learning.quality.pca_map import fit_pca
+from edge_daemon.system.atomic_file import rewritten_file
+
+REPORT_MARK = b"<title>Evaluation of edge-daemon</title>"
+"""Head of a report; only an earlier report is replaced."""
 
 THUMBNAIL_PX = 56
 MAX_MAPPED = 300
@@ -93,7 +98,7 @@ def write_page(
         return picture_url(pictures[row])
 
     parts = [
-        f"<h1>{len(data.class_ids)} pictures, {len(data.labels)} labels</h1>",
+        f"<h1>{counted(len(data.class_ids), 'picture')}, {counted(len(data.labels), 'label')}</h1>",
         heading.as_html(),
         "<p>The pictures to learn and to test are drawn at random: in another session the accuracy is lower.",
         *(_classifier_parts(data, scores, thumbnail) if scores else _as_list(lines)),
@@ -111,10 +116,9 @@ def picture_url(path: Path) -> str:
 
 def write_html(target: Path, parts: Sequence[str]) -> None:
     """Write the parts of a report as one page in the report's style. Raises OSError."""
-    head = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>"
-    )
-    target.write_text(head + "\n".join(parts) + "</html>\n", encoding="utf-8")
+    head = f"<!doctype html><html lang=en><meta charset=utf-8>{REPORT_MARK.decode()}<style>{_STYLE}</style>"
+    with rewritten_file(target, REPORT_MARK) as file:
+        file.write((head + "\n".join(parts) + "</html>\n").encode())
 
 
 def _as_list(lines: Sequence[str]) -> Iterator[str]:
@@ -127,7 +131,7 @@ def _classifier_parts(
     shots = max(score.shots for score in scores)
     best = max((score for score in scores if score.shots == shots), key=lambda score: score.accuracy)
     yield from _accuracies(scores)
-    yield f"<h2>Confusion of {best.classifier}, {shots} examples a label</h2>"
+    yield f"<h2>Confusion of {best.classifier}, {counted(shots, 'example')} a label</h2>"
     yield from _confusion(data, best)
     yield f"<h2>Most confident mistakes of {best.classifier}</h2>"
     yield from _mistakes(data, best.classifier, shots, thumbnail)

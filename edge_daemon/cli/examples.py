@@ -14,15 +14,19 @@ from edge_daemon.app.model_factory import (
     build_object_embedder,
     build_resolved_embedder,
     open_store,
+    open_store_to_read,
+    require_store,
     store_path,
 )
 from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.main import add_action
+from edge_daemon.cli.option_values import read_renames
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config, load_config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, ClassReport, Evaluation
@@ -112,8 +116,17 @@ def run(args: argparse.Namespace) -> int:
         return run_fetch(args, config)
     if fault := mount_fault(store_path(config)):
         log.warning("%s; %s", fault.reason, fault.remedy)
-    with open_store(config) as store:
+    with _open_store(config, action) as store:
         return action(args, config, store)
+
+
+def _open_store(config: Config, action: Callable[..., int]) -> ExampleStore:
+    """Open the store of an action; only those that add examples make a new file at a given path."""
+    if action in (_list, _export):
+        return open_store_to_read(config)
+    if action not in (_add, _import, _salvage):
+        require_store(config)
+    return open_store(config)
 
 
 def _add_region(parser: argparse.ArgumentParser) -> None:
@@ -131,7 +144,7 @@ def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
     report = ImportReport()
-    labels = ImportLabels(report, _renames(args.rename))
+    labels = ImportLabels(report, read_renames(args.rename))
     start = b"" if path.is_dir() else first_byte(path)
     if path.is_dir():
         _teach(args, config, store, find_pictures(path, store.counts, labels), report)
@@ -152,13 +165,6 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
     return 0
 
 
-def _renames(options: list[str]) -> dict[str, str]:
-    pairs = [option.partition("=") for option in options]
-    if wrong := [option for option, (_, equals, _) in zip(options, pairs, strict=True) if not equals]:
-        raise ArchiveError(f"--rename {wrong[0]}: expected OLD=NEW, such as 'C#=C sharp'")
-    return {old: check_label(new) for old, _, new in pairs}
-
-
 def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
     without_picture = 0
@@ -169,10 +175,10 @@ def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
             written = write_dataset(store, path, args.form, args.space)
         case _:
             written, without_picture = export_folders(store, path)
-    note = f"; {without_picture} have no picture and were left out" if without_picture else ""
+    note = f"; {without_picture} without a picture left out" if without_picture else ""
     _print(
         args,
-        f"{written} examples in {path}{note}",
+        f"{counted(written, 'example')} in {path}{note}",
         path=str(path),
         exported=written,
         without_picture=without_picture,
@@ -241,7 +247,7 @@ def _print_moved(
     to = check_label(args.new if args.action is _rename else args.into)
     _print(
         args,
-        f"{len(ids)} example{'' if len(ids) == 1 else 's'} moved to '{to}'",
+        f"{counted(len(ids), 'example')} moved to '{to}'",
         label=to,
         moved=len(ids),
         counts=store.counts,
@@ -258,7 +264,7 @@ def _warn_of_uses(config: Config, labels: Iterable[str]) -> None:
 
 def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     removed = len(store.clear(args.label))
-    _print(args, f"removed {removed} examples", label=args.label, removed=removed)
+    _print(args, f"removed {counted(removed, 'example')}", label=args.label, removed=removed)
     _warn_of_uses(config, [] if args.label is None else [args.label])
     return 0
 
@@ -327,7 +333,8 @@ def _print_report(args: argparse.Namespace, store: ExampleStore, report: ImportR
         log.warning("%s", problem)
     for first, second in similar_labels(store.counts):
         log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
-    words = f"{report.added} examples in, {report.duplicates} known already, {len(report.problems)} left out"
+    left_out = len(report.problems)
+    words = f"{counted(report.added, 'example')} in, {report.duplicates} known already, {left_out} left out"
     _print(
         args,
         words,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge_daemon.app.model_factory import build_embedder, build_query_augmentation, open_store
+from edge_daemon.app.model_factory import build_embedder, build_query_augmentation, open_store_to_read
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, EmbeddingError
@@ -56,7 +56,7 @@ def _from_folder(directory: Path) -> Iterator[_Picture]:
 
 
 def _from_store(config: Config) -> Iterator[_Picture]:
-    with open_store(config) as store:
+    with open_store_to_read(config) as store:
         for example in store:
             if example.thumbnail:
                 yield _Picture(read_image(example.thumbnail), example.label, example.group)

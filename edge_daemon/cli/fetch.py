@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 import msgspec
@@ -13,8 +14,10 @@ import msgspec
 from edge_daemon.cli.followed_device import followed_topics
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import Config
-from edge_daemon.domain.errors import RequestError
-from edge_daemon.mqtt.example_export import ExportReassembler
+from edge_daemon.domain.counted import counted
+from edge_daemon.domain.errors import ArchiveError, RequestError
+from edge_daemon.example_store.archive import check_archive
+from edge_daemon.mqtt.example_export import EXPIRY_S, ExportReassembler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics
@@ -49,11 +52,22 @@ def run_fetch(args: argparse.Namespace, config: Config) -> int:
     with new_file(args.file) as file:
         archive, parts = fetch_archive(config.mqtt, topics)
         file.write(archive)
+        file.flush()
+        _check_archive(file)
     if args.json:
         print(json.dumps({"path": str(args.file), "bytes": len(archive), "parts": parts}))
     else:
-        print(f"{args.file}: {len(archive)} bytes in {parts} parts")
+        print(f"{args.file}: {len(archive)} bytes in {counted(parts, 'part')}")
     return 0
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Raise RequestError if the file, which has no name yet, is no archive of examples."""
+    path = Path(f"/proc/self/fd/{file.fileno()}")
+    try:
+        check_archive(path)
+    except ArchiveError as exc:
+        raise RequestError(str(exc).replace(f"archive '{path}'", "what the device sent")) from exc
 
 
 def fetch_archive(options: MqttOptions, topics: Topics, timeout_s: float = TIMEOUT_S) -> tuple[bytes, int]:
@@ -62,6 +76,7 @@ def fetch_archive(options: MqttOptions, topics: Topics, timeout_s: float = TIMEO
     request = msgspec.json.encode({"export": True, "transaction": transaction})
     with Subscriber(options, topics.response("examples")) as subscriber:
         subscriber.publish(Message(topics.request("examples"), request, qos=1, retain=False))
+        end = time.monotonic() + EXPIRY_S
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             incoming = subscriber.receive(left_s)
@@ -71,8 +86,11 @@ def fetch_archive(options: MqttOptions, topics: Topics, timeout_s: float = TIMEO
             if (archive := reassembler.add(incoming.payload)) is not None:
                 return archive, reassembler.parts
             if reassembler.parts > before:
-                deadline = time.monotonic() + timeout_s
+                deadline = min(end, time.monotonic() + timeout_s)
+    if time.monotonic() >= end:
+        raise RequestError(f"the device sends for more than {EXPIRY_S:g} s; send the request again")
+    parts = counted(reassembler.parts, "part")
     raise RequestError(
-        f"no answer at {topics.response('examples')} for {timeout_s:g} s, after {reassembler.parts} parts; "
+        f"no answer at {topics.response('examples')} for {timeout_s:g} s, after {parts}; "
         "is the device online, and may this MQTT user send it requests?"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_daemon.app.model_factory import build_resolved_embedder, model_name
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.models.registry import installed_models, shipped_manifests
@@ -37,12 +38,14 @@ def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
     size, space = records[0].embedding.size, records[0].space
     model = model_name(config)
     if size != embedder.size and space == embedder.space:
-        raise ArchiveError(f"embeddings of {size} numbers can't be of '{model}', which makes {embedder.size}")
+        raise ArchiveError(
+            f"embeddings of {counted(size, 'number')} can't be of '{model}', which makes {embedder.size}"
+        )
     if size != embedder.size:
         log.warning(
-            "embeddings of %d numbers do not fit the model '%s', which makes %d%s; they are kept, but only "
+            "embeddings of %s do not fit the model '%s', which makes %d%s; they are kept, but only "
             "the model that made them can use them",
-            size,
+            counted(size, "number"),
             model,
             embedder.size,
             _fitting(size),

@@ -10,11 +10,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from edge_daemon import __version__
+from edge_daemon.cli.option_values import read_path
 from edge_daemon.domain.errors import EdgeError
+from edge_daemon.system.interrupt import STATUS, raise_at_interrupt
 from edge_daemon.system.printable import OneLineFormatter, printable
 
 
@@ -28,11 +30,33 @@ def add_action(
     """
     parser = actions.add_parser(name, help=summary, description=summary)
     parser.set_defaults(action=action)
-    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--config", type=read_path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
     for option in ("--json", "--debug"):
         parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose commands and actions report an unknown argument themselves, with their own usage."""
+
+    def add_subparsers(self, **options: Any) -> Any:  # of argparse's own private type
+        return super().add_subparsers(parser_class=_CommandParser, **options)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write a text; help that can't be written raises OSError, which argparse would ignore."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
+
+
+class _CommandParser(_Parser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 COMMANDS = {
@@ -63,24 +87,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = next((word for word in words if not word.startswith("-")), "")
-    args = _parser(chosen).parse_args(words)
-    _start_logging(debug=args.debug)
+    debug = False
     try:
+        args = _parse(words)
+        debug = args.debug
+        _start_logging(debug=debug)
+        raise_at_interrupt()
         status = int(args.run(args))
         sys.stdout.flush()
         return status
     except EdgeError as exc:
-        if args.debug:
+        if debug:
             raise
         print(f"edge-daemon: {printable(str(exc))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return STATUS
     except OSError as exc:
-        if args.debug or exc.filename is not None:
+        if debug or exc.filename is not None:
             raise
         return _stop_writing(exc)
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments. Raises SystemExit for wrong ones, --help and --version."""
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    try:
+        return _parser(chosen).parse_args(words)
+    finally:
+        sys.stdout.flush()  # its OSError replaces the exit of --help or --version
 
 
 def _prepare_streams() -> None:
@@ -102,7 +137,7 @@ def _stop_writing(exc: OSError) -> int:
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-daemon", description="A camera that learns by button.")
+    parser = _Parser(prog="edge-daemon", description="A camera that learns by button.")
     parser.add_argument("--version", action="version", version=f"edge-daemon {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
@@ -130,7 +165,7 @@ def _import_command(name: str) -> ModuleType:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     common = command.add_argument_group("common options")
-    common.add_argument("--config", type=Path, metavar="FILE", help="configuration file (YAML)")
+    common.add_argument("--config", type=read_path, metavar="FILE", help="configuration file (YAML)")
     common.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override one value"
     )

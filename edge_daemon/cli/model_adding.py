@@ -8,17 +8,20 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from edge_daemon.cli.progress import draw_transfer
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import InputRange, parse_range
 from edge_daemon.models import registry
 from edge_daemon.models.teachable_machine import Added, add, check_name
 from edge_daemon.models.web_transfer import is_web_address
+
+_GIVEN = "given with --range"
 
 
 def declare_add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +60,10 @@ def add_model(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**asdict(added), "name": added.path.stem, "path": str(added.path)}))
         return 0
-    classes = f"{len(added.labels)} classes" if added.labels else "no class names"
-    print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
-    print(f"black..white: {added.input_range}; --range sets another")
+    classes = counted(len(added.labels), "class", "classes") if added.labels else "no class names"
+    size = counted(added.embedding_size, "number")
+    print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {size}")
+    print(f"black..white: {added.input_range}{'' if args.range else '; --range sets another'}")
     print(f"use it: edge-daemon models use {added.path.stem}")
     return 0
 
@@ -87,12 +91,15 @@ def _add(path: Path, name: str | None, args: argparse.Namespace) -> Added:
     model = load_config(args.config, [*args.set, *args.more_set]).model
     add_export = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
     if path.name != "model.json":
-        return add_export(path, registry.download_folder(), name, values=args.range)
+        added = add_export(path, registry.download_folder(), name, values=args.range)
+        return added if args.range is None else replace(added, input_range=f"{args.range}, {_GIVEN}")
     from edge_daemon.models.converter import convert_to_folder
 
     with tempfile.TemporaryDirectory() as folder:
-        converted = convert_to_folder(path, Path(folder), args.range, args.calibrate)
-        return add_export(converted, registry.download_folder(), name or path.resolve().parent.name)
+        values = convert_to_folder(path, Path(folder), args.range, args.calibrate)
+        added = add_export(Path(folder), registry.download_folder(), name or path.resolve().parent.name)
+    origin = _GIVEN if args.range is not None else "as usual for such a model"
+    return replace(added, input_range=f"{values}, {origin}")
 
 
 def _range(text: str) -> InputRange:

@@ -18,6 +18,7 @@ from edge_daemon.cli.config import note
 from edge_daemon.cli.model_pull import add_source_argument, pull
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, known_manifest, measure_shipped_ms
@@ -113,9 +114,11 @@ def _full_name(name: str) -> str:
 
 def _use(args: argparse.Namespace, loaded: LoadedConfig, name: str, limit_ms: float | None = None) -> Change:
     """Change the model. Raises EdgeError, after which configuration and examples are as before."""
+    manifest = _to_pull(args, name)
     config, path = loaded.config, _config_file(loaded, name)
     edit = plan_edit(path, config.model.name, name)
-    _make_available(args, name)
+    if manifest is not None:
+        pull(manifest, args.source)
     changed = with_model(config, name)
     if limit_ms is not None:
         _check_speed(changed, limit_ms)
@@ -135,8 +138,8 @@ def _config_file(loaded: LoadedConfig, name: str) -> Path:
     """Return the file to change. Raises ConfigError where a change of it would have no effect."""
     if loaded.path is None:
         raise ConfigError(
-            f"there is no configuration file to change: write `model: {{name: {name}}}` into {DEFAULT_PATH}, "
-            "or name another file with --config"
+            f"there is no configuration file to change; make {DEFAULT_PATH} with "
+            f"`sudo edge-daemon config set model.name={name}`, or name another file with --config"
         )
     location = loaded.source.locations.get(("model", "name"))
     if location is not None and location.where == "--set":
@@ -146,15 +149,16 @@ def _config_file(loaded: LoadedConfig, name: str) -> Path:
     return loaded.path
 
 
-def _make_available(args: argparse.Namespace, name: str) -> None:
-    """Pull the model unless it is on disk. Raises ModelError."""
+def _to_pull(args: argparse.Namespace, name: str) -> registry.Manifest | None:
+    """Return the manifest of a model that is to be pulled; None for one on disk. Raises ModelError."""
     try:
         registry.find_model(name)
     except ModelError:
         manifest = known_manifest(name)
         if args.offline or manifest is None or not manifest.can_be_pulled:
             raise
-        pull(manifest, args.source)
+        return manifest
+    return None
 
 
 def _check_speed(config: Config, limit_ms: float) -> None:
@@ -166,7 +170,9 @@ def _check_speed(config: Config, limit_ms: float) -> None:
 
 def _lines(args: argparse.Namespace, change: Change) -> list[str]:
     """Format a change, with the way back and the command that lets a running daemon use it."""
-    lines = [f"{change.config}: model.name is {change.name}; {change.embedded} examples embedded again"]
+    lines = [
+        f"{change.config}: model.name is {change.name}; {counted(change.embedded, 'example')} embedded again"
+    ]
     lines += [f"left out: {printable(problem)}" for problem in change.left_out]
     sudo = "sudo " if os.geteuid() == 0 else ""
     option = f" --config {shlex.quote(str(args.config))}" if args.config else ""

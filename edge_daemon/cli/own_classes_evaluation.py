@@ -26,6 +26,7 @@ from edge_daemon.cli.evaluation_report import (
 )
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.own_classes import Accuracy, Judged, accuracy, by_label, judge, match_labels
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
@@ -91,7 +92,7 @@ class OwnClassesEvaluation:
             self.judged.append(judge(len(self.files), picture.label, true, embedder.embed(image)))
             self.files.append(picture.path)
         if not self.judged:
-            raise ConfigError(f"none of the {len(matched)} pictures in '{self.directory}' can be read")
+            raise ConfigError(f"no picture in '{self.directory}' can be read; it has {len(matched)}")
         for label, judged in by_label(self.judged).items():
             yield (
                 {"folder": label, "labels": self._labels(label), "class_ids": list(self.matches[label])}
@@ -115,7 +116,7 @@ class OwnClassesEvaluation:
         write_html(
             target,
             [
-                f"<h1>{figures.pictures} pictures, {len(self.classes)} classes of the model</h1>",
+                f"<h1>{counted(figures.pictures, 'picture')}, {len(self.classes)} classes of the model</h1>",
                 heading.as_html(),
                 f"<p>Top-1 {figures.top1:.1%} ({low:.1%} to {high:.1%}){top5}.",
                 *(f"<p>{html.escape(text)}." for text in self._notes()),
@@ -144,7 +145,7 @@ class OwnClassesEvaluation:
         for label, count in self.unmatched.items():
             yield (
                 f"'{label}' is none of the model's {len(self.classes)} classes{self._nearest(label)}; "
-                f"its {count} pictures are left out"
+                f"{counted(count, 'picture')} left out"
             )
 
     def _nearest(self, folder: str) -> str:
@@ -187,7 +188,7 @@ def _as_text(row: Mapping[str, object]) -> str:
     for key, name in (("top1", "top-1"), ("top5", "top-5")):
         if isinstance(share := row[key], float):
             cells.append(f"{name} {share:.3f}")
-    cells.append(f"{row['pictures']} pictures")
+    cells.append(counted(int(str(row["pictures"])), "picture"))
     if isinstance(ids := row.get("class_ids"), list):
         cells.append(f"class {', '.join(str(number) for number in ids)}")
     if isinstance(interval := row["interval"], list) and "folder" not in row:

@@ -15,10 +15,12 @@ from edge_daemon.app.model_factory import (
     build_object_embedder,
     load_cohort,
 )
+from edge_daemon.board.digits import read_digits
 from edge_daemon.cli.config import note
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_report import SessionResult
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation.across_sessions import (
@@ -51,9 +53,10 @@ def parse_teach(text: str) -> Teach:
         return "one"
     if text == "each":
         return "each"
-    if not text.isdecimal() or int(text) < 1:
+    sessions = read_digits(text)
+    if not sessions:
         raise argparse.ArgumentTypeError(f"expected one, each or a number of sessions, got '{text}'")
-    return int(text)
+    return sessions
 
 
 class SessionEvaluation:
@@ -111,7 +114,7 @@ class SessionEvaluation:
         scores = {where: SessionScore() for where in WHERE}
         make = _recognizer_factory(self._config, classifier, self._copies, self._objects)
         draws = [(plan, seed) for plan in plans for seed in range(seeds)]
-        for plan, seed in Progress(f"{classifier}, {shots} shots")(draws, len(draws)):
+        for plan, seed in Progress(f"{classifier}, {counted(shots, 'shot')}")(draws, len(draws)):
             measure(self._sessions, plan, make, shots, seed, self._far, scores)
         return {where: score for where, score in scores.items() if score.count}
 
@@ -163,11 +166,12 @@ def _row(classifier: str, shots: int, where: Where, score: SessionScore) -> dict
 
 
 def _too_few(teach: Teach, shots: int) -> str:
+    pictures = counted(shots, "picture")
     if teach == "each":
-        return f"{shots} shots left out: two classes need more than {shots} pictures in a session"
+        return f"{counted(shots, 'shot')} left out: two classes need more than {pictures} in a session"
     count = 1 if teach == "one" else teach
     return (
-        f"{shots} shots left out: {count} session{'s' * (count > 1)} with more than {shots} pictures of most "
+        f"{counted(shots, 'shot')} left out: {counted(count, 'session')} with more than {pictures} of most "
         "classes would be needed to teach"
     )
 

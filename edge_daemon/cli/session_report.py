@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_daemon.cli.evaluation_report import Heading, write_html
+from edge_daemon.domain.counted import counted
 from edge_daemon.evaluation.across_sessions import SessionScore, Where
 from edge_daemon.evaluation.calibration import ReliabilityBin
 
@@ -106,7 +107,9 @@ def _diagram(result: SessionResult) -> str:
         if score is not None and score.confidences:
             lines += _curve(score.reliability(), colour)
             captions.append(f"{where} {score.calibration_error:.1%}")
-    caption = f"{html.escape(result.classifier)}, {result.shots} shots<br>error: {', '.join(captions)}"
+    caption = (
+        f"{html.escape(result.classifier)}, {counted(result.shots, 'shot')}<br>error: {', '.join(captions)}"
+    )
     svg = f'<svg viewBox="0 0 {CHART_PX} {CHART_PX}" width="{CHART_PX}">{"".join(lines)}</svg>'
     return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 

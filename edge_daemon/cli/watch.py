@@ -12,6 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from edge_daemon.cli.followed_device import followed_topics
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
@@ -157,7 +158,7 @@ def _text(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:
-        return f"{len(payload)} bytes"
+        return counted(len(payload), "byte")
 
 
 def _is_label(topic: str) -> bool:

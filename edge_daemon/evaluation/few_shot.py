@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.classifiers.grouped_cross_validation import cross_validate
@@ -112,7 +113,8 @@ def split(data: Dataset, shots: int, seed: int) -> Split:
     for class_id, label in enumerate(data.labels):
         rows = np.flatnonzero(data.class_ids == class_id)
         if len(rows) <= shots:
-            raise ConfigError(f"'{label}' has {len(rows)} pictures; {shots} shots need at least {shots + 1}")
+            has, needed = counted(len(rows), "picture"), counted(shots, "shot")
+            raise ConfigError(f"'{label}' has {has}; at least {shots + 1} are needed for {needed}")
         train.append(random.permutation(rows)[:shots])
     chosen = np.sort(np.concatenate(train))
     return Split(chosen, np.setdiff1d(np.arange(len(data.class_ids)), chosen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.session_set import Session, labels_of
 
@@ -33,7 +34,9 @@ def make_plans(sessions: Sequence[Session], teach: Teach, shots: int) -> list[Te
     if teach == "one":
         return [{name: teachable[name]} for name in able]
     if teach >= len(sessions):
-        raise ConfigError(f"--teach {teach} leaves no session to ask in; there are {len(sessions)} sessions")
+        raise ConfigError(
+            f"--teach {teach} leaves no session to ask in, of {counted(len(sessions), 'session')}"
+        )
     return [{name: teachable[name] for name in able[:teach]}] if len(able) >= teach else []
 
 
@@ -66,11 +69,12 @@ def shortfalls(sessions: Sequence[Session], teach: Teach, shots: int) -> Iterato
         for label in labels_of(sessions):
             most = max(len(session.frames.get(label, ())) for session in sessions)
             if most <= shots:
-                yield f"{shots} shots: '{label}' is left out; a session has {most} pictures of it at most"
+                has = counted(most, "picture")
+                yield f"{counted(shots, 'shot')}: '{label}' is left out; a session has {has} of it at most"
         return
     for session in sessions:
         counts = {label: len(session.frames.get(label, ())) for label in labels_of(sessions)}
         short = ", ".join(f"{count} of '{label}'" for label, count in counts.items() if count <= shots)
         if short:
             verb = "teaches with fewer" if _teachable(session, shots) else "does not teach"
-            yield f"{shots} shots: session '{session.name}' {verb}; it has {short}"
+            yield f"{counted(shots, 'shot')}: session '{session.name}' {verb}; it has {short}"

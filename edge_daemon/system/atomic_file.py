@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from edge_daemon.domain.errors import OutputError
+
+_MARKED = 512
+"""Bytes at the start of a file that are searched for its mark."""
 
 
 @contextmanager
@@ -34,11 +38,39 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 def check_new_file(path: Path) -> None:
     """Raise the OutputError of `new_file` before the work that fills the file."""
     _refuse_existing(path)
+    _check_folder(path)
+
+
+def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"can't write {path}: there is no folder {folder}; give another place")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"can't write {path}: no permission to write in {folder}; give another place")
+
+
+@contextmanager
+def rewritten_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
+    """Open a file as `new_file` does, also in the place of an earlier one of this user that has `mark`.
+
+    The block writes `mark` into the first 512 bytes. Only the name gets another file: a link in its place is
+    not followed, and no file is written that has another name or owner. Raises OutputError.
+    """
+    check_rewritten_file(path, mark)
+    try:
+        with _open_unnamed(path.parent) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            _put(file.fileno(), path, mark)
+    except OSError as exc:
+        raise OutputError(f"can't write {path}: {exc.strerror}; give another place") from exc
+
+
+def check_rewritten_file(path: Path, mark: bytes) -> None:
+    """Raise the OutputError of `rewritten_file` before the work that fills the file."""
+    _refuse_other(path, mark)
+    _check_folder(path)
 
 
 @contextmanager
@@ -81,6 +113,32 @@ def sync_directory(directory: Path) -> None:
 def _refuse_existing(path: Path) -> None:
     if os.path.lexists(path):
         raise _exists(path)
+
+
+def _put(handle: int, path: Path, mark: bytes) -> None:
+    """Give an open file without a name the name of an earlier file with `mark`, or a new one."""
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    try:
+        _link(handle, part)
+        _refuse_other(path, mark)  # again: it may have come meanwhile
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _refuse_other(path: Path, mark: bytes) -> None:
+    """Raise OutputError for anything at `path` but a regular file of this user with `mark`."""
+    if not os.path.lexists(path):
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:  # a link, or another user's file
+        raise _exists(path) from exc
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+        if not is_own or mark not in file.read(_MARKED):
+            raise _exists(path)
 
 
 def _exists(path: Path) -> OutputError:

@@ -48,7 +48,8 @@ def read_secret(
     """Return the secret of `file`, else of `credential`, else of the variable; None without any of them.
 
     `file` and `credential` are the values in the configuration. A file is UTF-8, or UTF-16 with a byte-order
-    mark; a byte-order mark is removed. Raises the kind's error for a file that can't be read.
+    mark; a byte-order mark is removed. Raises the kind's error for a source that can't be read, is not
+    UTF-8 or is too long.
     """
     file_key = f"{kind.section}.{kind.name}_file"
     if file is not None:
@@ -63,7 +64,20 @@ def read_secret(
             )
         return _read(kind, key, Path(folder) / credential)
     text = environ.get(kind.variable)
-    return None if text is None else Secret(text, f"${kind.variable}")
+    return None if text is None else _checked(kind, Secret(text, f"${kind.variable}"))
+
+
+def _checked(kind: SecretKind, secret: Secret) -> Secret:
+    """Return a secret of at most `max_bytes` in UTF-8. A variable's other bytes are lone surrogates here."""
+    try:
+        size = len(secret.text.encode())
+    except UnicodeEncodeError as exc:
+        raise kind.error(f"{secret.where}: the {kind.name} is not UTF-8; write it as UTF-8 text") from exc
+    if size > kind.max_bytes:
+        raise kind.error(
+            f"{secret.where}: the {kind.name} has {size} bytes as UTF-8; at most {kind.max_bytes} are allowed"
+        )
+    return secret
 
 
 def _read(kind: SecretKind, key: str, path: Path) -> Secret:
@@ -75,4 +89,4 @@ def _read(kind: SecretKind, key: str, path: Path) -> Secret:
         raise kind.error(
             f"{key}: can't read the {kind.name} from {path}: not UTF-8; write it as UTF-8 text"
         ) from exc
-    return Secret(text, key, path)
+    return _checked(kind, Secret(text, key, path))

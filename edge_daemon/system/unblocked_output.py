@@ -18,8 +18,19 @@ def may_write(stream: TextIO) -> bool:
         return True
 
 
+class _UnlessBlocked(logging.Filter):
+    """Passes the records that a stream takes now."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return may_write(self._stream)
+
+
 def drop_unread_logs() -> None:
     """Let the handlers of the root logger drop the lines that would block."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.addFilter(lambda record, stream=handler.stream: may_write(stream))
+            handler.addFilter(_UnlessBlocked(handler.stream))

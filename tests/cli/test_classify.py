@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from edge_daemon.cli.main import main
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
@@ -170,10 +171,18 @@ def test_an_empty_store_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     photo = str(shared_path("images/cat.jpg"))
     model = "model.name=mobilenet_v1_0.25_128_quant"
     store = str(tmp_path / "empty.sqlite")
+    ExampleStore(store).close()
     assert main(["classify", "--json", "--set", model, "--store", store, photo]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["label"] == "unknown"
     assert f"the store {store} holds no examples" in captured.err
+
+
+def test_a_store_that_is_not_there_is_not_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = tmp_path / "nowhere" / "empty.sqlite"
+    assert main(["classify", "--store", str(store), str(shared_path("images/cat.jpg"))]) == 1
+    assert f"store '{store}' does not exist" in capsys.readouterr().err
+    assert not store.parent.exists()
 
 
 def test_examples_of_another_model_are_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -184,12 +193,13 @@ def test_examples_of_another_model_are_said(capsys: pytest.CaptureFixture[str], 
     capsys.readouterr()
     assert main(["classify", *store, "--set", "model.name=mobilenet_v1_0.5_160_quant", photo]) == 0
     captured = capsys.readouterr()
-    assert "the 1 examples in" in captured.err
+    assert "holds 1 example of another model" in captured.err
     assert "reembed" in captured.err
     assert captured.out.split("\t")[:2] == [photo, "unknown"], "the whole frame needs no name"
 
 
 def test_regions_read_as_one_text_are_joined(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ExampleStore(tmp_path / "s.sqlite").close()
     store = ["--set", f"store.path={tmp_path / 's.sqlite'}"]
     regions = [{"name": "left", "box": [0, 0, 0.5, 1]}, {"name": "right", "box": [0.5, 0, 0.5, 1]}]
     settings = ["--set", f"regions={json.dumps(regions)}", "--set", "combine_regions=text"]

@@ -182,9 +182,65 @@ def test_set_refuses_a_change_in_one_line_and_writes_none(
     assert path.read_text() == WRITTEN
 
 
-def test_set_without_a_file_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["config", "set", "--config", str(tmp_path / "none.yaml"), "web.listen=8080"]) == 1
-    assert "none.yaml: can't be read" in capsys.readouterr().err
+def test_set_makes_a_missing_file_and_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "etc" / "config.yaml"
+    words = ["config", "set", "--config", str(path)]
+    assert main([*words, "camera.type=v4l2", "web.listen=8080"]) == 0
+    assert path.read_text() == "camera:\n  type: v4l2\nweb:\n  listen: 8080\n"
+    assert capsys.readouterr().out == f"{path}: made, as there was no such file\n"
+    assert main([*words, "camera.type=synthetic"]) == 0
+    assert capsys.readouterr().out == f"{path}: changed\n"
+    assert [each.name for each in path.parent.iterdir()] == ["config.yaml"]
+
+
+def test_root_makes_a_file_that_the_service_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "config.yaml"
+    before = os.umask(0o077)
+    try:
+        assert main(["config", "set", "--config", str(path), "camera.type=v4l2"]) == 0
+    finally:
+        os.umask(before)
+    mode = 0o644 if os.geteuid() == 0 else 0o600
+    assert path.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("change", ["camera.type=foo", "mqtt.prot=1", "web.listen=0"])
+def test_a_wrong_value_makes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str) -> None:
+    path = tmp_path / "etc" / "config.yaml"
+    assert main(["config", "set", "--config", str(path), change]) == 1
+    assert change.partition("=")[0] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_can_not_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling.yaml").symlink_to(tmp_path / "nowhere")
+    for name in ("file/config.yaml", "dangling.yaml"):
+        path = tmp_path / name
+        assert main(["config", "set", "--config", str(path), "camera.type=v4l2"]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{path}: can't be read" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "said"),
+    [
+        ("mqtt: {host: a}\n", "mqtt.prot=1", "mqtt.prot: unknown key; did you mean 'port'?"),
+        ("mqtt: {host: a}\n", "mqtt.port=0", "mqtt.port: expected `int` >= 1"),
+        ("camera: {type: synthetic}\n", "camera.type=foo", "camera.type: 'foo' is none of"),
+        ("{camera: {type: synthetic}}\n", "camera.type=foo", "camera.type: 'foo' is none of"),
+    ],
+)
+def test_no_wrong_value_is_recommended_for_a_file_in_flow_style(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, change: str, said: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    assert main(["config", "set", "--config", str(path), change]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert "Write" not in line
+    assert path.read_text() == text
 
 
 def test_what_was_set_on_the_page_is_shown_with_its_source_and_reset(

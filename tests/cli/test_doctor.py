@@ -183,3 +183,27 @@ def test_a_time_to_watch_that_can_not_be_is_a_usage_error(
         main(["doctor", f"--buttons={seconds}"])
     assert ended.value.code == 2
     assert f"--buttons: '{seconds}' is no time in seconds above 0 and at most 600" in capsys.readouterr().err
+
+
+def test_a_check_that_does_not_exist_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--skip", "nonsense"])
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"no check 'nonsense'; there are {', '.join(ALL)}" in captured.err
+
+
+def test_a_missing_camera_library_and_missing_pictures_have_their_own_hints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    _, missing = run_check(capsys, "camera", "camera.type=picamera2")
+    assert missing.state == "failed"
+    assert "picamera2" in missing.detail
+    assert "camera.type: v4l2" in missing.hint
+    assert "cable" not in missing.hint
+    _, replay = run_check(capsys, "camera", "camera={type: replay, path: /nowhere}")
+    assert replay.state == "failed"
+    assert "see camera.path" in replay.hint
+    assert "cable" not in replay.hint

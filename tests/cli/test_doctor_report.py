@@ -91,6 +91,14 @@ def test_a_wrong_configuration_still_makes_a_report(
     assert "did you mean 'port'?" in path.read_text()
 
 
+def test_an_earlier_report_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong, path = tmp_path / "config.yaml", tmp_path / "report.txt"
+    for text in ("mqtt: {prot: 1}\n", "mqtt: {hots: a}\n"):
+        wrong.write_text(text)
+        assert main(["doctor", "--config", str(wrong), "--report", str(path)]) == 1
+    assert "did you mean 'host'?" in path.read_text()
+
+
 def test_an_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("mine")

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from edge_daemon.cli.main import main
+from edge_daemon.example_store.store import ExampleStore
 from tests.harness.digit_pictures import draw_folders
 from tests.harness.shared_files import shared_path
 from tests.harness.thresholds import (
@@ -136,6 +137,7 @@ def test_without_a_folder_the_store_is_measured(tmp_path: Path, capsys: pytest.C
     hands = few(tmp_path / "hands", "data/signdigits10", 6)
     model = ["--set", f"model.name={shared_path(MODEL)}"]
     store = ["--set", f"store.path={tmp_path / 'examples.sqlite'}"]
+    ExampleStore(tmp_path / "examples.sqlite").close()
     assert main(["evaluate", *model, *store, "--shots", "3"]) == 1
     assert "holds no examples for this model" in capsys.readouterr().err
     assert main(["examples", *model, *store, "import", str(hands)]) == 0
@@ -153,7 +155,7 @@ def test_a_report_without_pictures_is_refused(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--shots", "12"], "needs at least 13|need at least 13"),
+        (["--shots", "12"], "at least 13 of each label are needed for 12 shots"),
         (["--seeds", "0", "--shots", "1"], "--seeds must be at least 1"),
     ],
 )
@@ -172,7 +174,7 @@ def test_what_can_not_be_measured_is_said_in_a_line(
         ({}, "holds no pictures in label folders"),
         ({"a": 0, "b": 0}, "holds no pictures in label folders"),
         ({"a": 3}, "at least two labels"),
-        ({"a": 3, "b": 1}, "'b' has 1 pictures; 1 shots need at least 2"),
+        ({"a": 3, "b": 1}, "'b' has 1 picture; at least 2 of each label are needed for 1 shot"),
     ],
 )
 def test_a_folder_with_too_little_is_named_in_a_line(
@@ -241,6 +243,65 @@ def test_the_report_holds_what_could_be_measured(tmp_path: Path, capsys: pytest.
     assert "shots left out: " not in text
     lines(capsys, str(hands), "--seeds", "1", "--shots", "2", "--unknown", "--report", str(target))
     assert "unknown near" in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("each", "shots", "said"),
+    [
+        (5, [4], "5, 10, 20 shots left out: '0' has 5 pictures; 4 shots instead"),
+        (7, [5], "10, 20 shots left out: '0' has 7 pictures"),
+        (3, [2], "5, 10, 20 shots left out: '0' has 3 pictures; 2 shots instead"),
+    ],
+)
+@pytest.mark.parametrize("measurement", ["--leave-one-out", "--tune"])
+def test_a_measurement_on_the_taught_pictures_takes_at_least_two_of_each(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    measurement: str,
+    each: int,
+    shots: list[int],
+    said: str,
+) -> None:
+    folder = few(tmp_path / "hands", "data/signdigits10", each, labels=2)
+    model = ["--model", str(shared_path(MODEL))]
+    assert main(["evaluate", "--json", *model, str(folder), measurement, "--seeds", "1"]) == 0
+    captured = capsys.readouterr()
+    assert {json.loads(line)["shots"] for line in captured.out.splitlines()} == set(shots)
+    assert said in captured.err
+
+
+@pytest.mark.parametrize(
+    ("each", "words", "said"),
+    [
+        (2, [], "'0' has 2 pictures; at least 3 of each label are needed for 2 shots"),
+        (5, ["--shots", "1"], "--leave-one-out needs at least 2 shots"),
+    ],
+)
+def test_too_few_pictures_to_leave_one_out_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], each: int, words: list[str], said: str
+) -> None:
+    folder = few(tmp_path / "hands", "data/signdigits10", each, labels=2)
+    model = ["--model", str(shared_path(MODEL))]
+    assert main(["evaluate", *model, str(folder), "--leave-one-out", *words]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err.splitlines()[-1]
+
+
+def test_a_report_replaces_an_earlier_report_and_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = few(tmp_path / "hands", "data/signdigits10", 3, labels=2)
+    words = [str(folder), "--shots", "1", "--seeds", "1", "--classifiers", "knn", "--report"]
+    for _ in range(2):
+        lines(capsys, *words, str(tmp_path / "page.html"))
+    (tmp_path / "notes.html").write_text("mine")
+    model = ["--model", str(shared_path(MODEL))]
+    assert main(["evaluate", *model, *words, str(tmp_path / "notes.html")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "notes.html exists already" in captured.err
+    assert (tmp_path / "notes.html").read_text() == "mine"
 
 
 def test_shots_that_are_left_out_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,8 +58,8 @@ def test_a_folder_that_matches_no_class_is_one_line(photos: Path, capsys: pytest
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
         "edge-daemon: 'Egyptian_cats' is none of the model's 1001 classes (did you mean 'Egyptian cat'?); "
-        "its 1 pictures are left out",
-        "edge-daemon: 'sunflower' is none of the model's 1001 classes; its 1 pictures are left out",
+        "1 picture left out",
+        "edge-daemon: 'sunflower' is none of the model's 1001 classes; 1 picture left out",
     ]
     assert captured.out.splitlines()[-1].startswith(
         "all folders  top-1 0.500  top-5 0.500  2 pictures  interval"
@@ -84,7 +84,7 @@ def test_the_report_has_the_figures_and_the_mistakes(
     [
         (["--unknown"], "--unknown can't be combined"),
         (["--sessions"], "can't be combined|--sessions measures"),
-        (["--report", "/absent/page.html"], "--report /absent/page.html can't be written"),
+        (["--report", "/absent/page.html"], "can't write /absent/page.html: there is no folder /absent"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(

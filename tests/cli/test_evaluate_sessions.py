@@ -174,7 +174,7 @@ def test_missing_rows_are_explained(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (["--shots", "9"], "9 shots left out: 1 session with more than 9 pictures of most classes would be"),
         (["--shots", "9", "--teach", "each"], "two classes need more than 9 pictures in a session"),
-        (["--teach", "3"], "--teach 3 leaves no session to ask in; there are 3 sessions"),
+        (["--teach", "3"], "--teach 3 leaves no session to ask in, of 3 sessions"),
         (["--classifiers", "discriminant"], "--sessions measures knn, centroid, linear, auto; got"),
         (["--tune"], "--tune can't be combined with --sessions"),
         (["--leave-one-out"], "--leave-one-out can't be combined with --sessions"),
@@ -211,4 +211,6 @@ def test_a_report_that_can_not_be_written_is_named(
     target = tmp_path / "missing" / "report.html"
     words = [folder, "--shots", "2", "--classifiers", "knn", "--seeds", "1", "--report", target]
     assert evaluate(*words) == 1
-    assert f"--report {target} can't be written" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == "", "it is found before the work"
+    assert f"can't write {target}: there is no folder {target.parent}" in captured.err

@@ -124,7 +124,7 @@ def test_embeddings_of_another_model_are_named_at_once(shell: Shell, tmp_path: P
 def test_labels_are_renamed_on_import(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "knn.json"
     path.write_text("\ufeff" + json.dumps([["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]]]))
-    assert shell.run("import", path)[1] == ["1 examples in, 0 known already, 1 left out"]
+    assert shell.run("import", path)[1] == ["1 example in, 0 known already, 1 left out"]
     assert "--rename" in shell.error
     assert shell.ask("import", path, "--rename", "C#=C sharp")[0]["counts"] == {"C sharp": 1, "D": 1}
     shell.ask("export", tmp_path / "out.zip")
@@ -257,6 +257,7 @@ def test_similar_labels_are_a_warning(shell: Shell) -> None:
     ],
 )
 def test_failures_are_one_line(shell: Shell, words: list[str], complaint: str) -> None:
+    ExampleStore(shell.store_path).close()
     assert shell.run(*words) == (1, [])
     assert complaint in shell.error
     assert "Traceback" not in shell.error
@@ -272,7 +273,7 @@ def test_a_folder_with_a_bad_picture_is_imported_and_one_of_bad_pictures_is_a_fa
     assert "nothing imported" in shell.error
     assert "(and 1 more)" in shell.error
     (tmp_path / "teach" / "cat" / "cat.jpg").write_bytes(shared_path("images/cat.jpg").read_bytes())
-    assert shell.run("import", tmp_path / "teach") == (0, ["1 examples in, 0 known already, 2 left out"])
+    assert shell.run("import", tmp_path / "teach") == (0, ["1 example in, 0 known already, 2 left out"])
     assert "worse.jpg" in shell.error
 
 
@@ -285,8 +286,23 @@ def test_wrong_usage_exits_2(shell: Shell, words: list[str]) -> None:
 
 def test_common_options_count_before_and_behind_the_action(shell: Shell, tmp_path: Path) -> None:
     shell.ask("add", "cat", shared_path("images/cat.jpg"))
+    ExampleStore(tmp_path / "other.sqlite").close()
     before = ["examples", "--json", "--set", f"store.path={tmp_path / 'other.sqlite'}", "list"]
     assert main(before) == 0
-    assert (tmp_path / "other.sqlite").exists()
+    assert shell._capsys.readouterr().out == ""
     assert main([*before, "--set", f"store.path={shell.store_path}"]) == 0
     assert json.loads(shell._capsys.readouterr().out)["label"] == "cat"
+
+
+def test_a_label_that_does_not_exist_is_not_renamed_into_another(shell: Shell) -> None:
+    shell.run("add", "kitty", shared_path("images/cat.jpg"))
+    assert shell.run("rename", "nope", "kitty") == (1, [])
+    assert "the store holds no examples of 'nope'" in shell.error
+
+
+def test_one_example_has_no_plural(shell: Shell, tmp_path: Path) -> None:
+    assert shell.run("add", "cat", shared_path("images/cat.jpg"))[1] == [
+        "1 example in, 0 known already, 0 left out"
+    ]
+    assert shell.run("export", tmp_path / "out.zip")[1] == [f"1 example in {tmp_path / 'out.zip'}"]
+    assert shell.run("clear", "cat")[1] == ["removed 1 example"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,8 @@ from edge_daemon.cli.fetch import fetch_archive
 from edge_daemon.cli.main import main
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import RequestError
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.mqtt.test_example_export import device_with_store
@@ -61,6 +66,44 @@ def test_the_archive_is_whole_and_nothing_is_overwritten(
     assert "exists already" in again.stderr
     assert target.stat().st_size == line["bytes"]
     assert not (tmp_path / "no").exists()
+
+
+def test_bytes_that_are_no_archive_get_no_name(
+    broker: Mosquitto, options: MqttOptions, tmp_path: Path
+) -> None:
+    target = tmp_path / "fetched.zip"
+    content = bytes(range(256)) * 4
+    body = {
+        "export": "e",
+        "part": 1,
+        "parts": 1,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "base64": base64.b64encode(content).decode(),
+    }
+    topics = device_topics(None, "tray-1", ())
+
+    def answer() -> None:
+        with Subscriber(options, topics.request("examples")) as requests:
+            ready.set()
+            while (request := requests.receive(20)) is None:
+                pass
+            transaction = json.loads(request.payload)["transaction"]
+            reply = json.dumps({"status": "ok", "data": body, "transaction": transaction}).encode()
+            requests.publish(Message(topics.response("examples"), reply, qos=1, retain=False))
+            done.wait(20)
+
+    ready, done = threading.Event(), threading.Event()
+    device = threading.Thread(target=answer)
+    device.start()
+    ready.wait(10)
+    fetched = fetch(broker, tmp_path, target)
+    done.set()
+    device.join()
+    assert fetched.returncode == 1
+    [line] = fetched.stderr.splitlines()
+    assert line.startswith("edge-daemon: what the device sent: it is no zip")
+    assert not target.exists()
 
 
 def test_a_device_that_does_not_answer_is_an_error_that_says_what_to_check(

@@ -32,7 +32,10 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert __version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["dance"], ["config"], ["config", "bake"], ["run", "--fast"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["dance"], ["config"], ["config", "bake"], ["run", "--fast"], ["config", "--config", "", "show"]],
+)
 def test_wrong_usage_exits_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -96,3 +99,24 @@ def test_numpy_is_loaded_with_one_thread() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "threads 1"
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["examples", "export", "x", "--format", "folder"], "usage: edge-daemon examples export "),
+        (["examples", "list", "more"], "usage: edge-daemon examples list "),
+        (["doctor", "--nope"], "usage: edge-daemon doctor "),
+        (["config", "set", "a.b=1", "--nope"], "usage: edge-daemon config set "),
+        (["--nope", "doctor"], "usage: edge-daemon "),
+    ],
+)
+def test_an_unknown_argument_shows_the_usage_of_its_command(
+    capsys: pytest.CaptureFixture[str], words: list[str], usage: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(usage)
+    assert "unrecognized arguments: " in shown

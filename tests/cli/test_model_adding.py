@@ -11,6 +11,7 @@ import pytest
 from edge_daemon.cli.main import main
 from edge_daemon.config import paths
 from tests.harness import tiny_models as tiny
+from tests.harness.shared_files import shared_path
 from tests.harness.web_site import WebSite, serving_site
 
 
@@ -72,3 +73,17 @@ def test_a_name_that_is_none_is_refused_before_the_download(
     assert main(["models", "add", f"{site.address}/letters.tflite", "--name", "a/b"]) == 1
     assert "'a/b' can't name a model" in capsys.readouterr().err
     assert site.requests == []
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--range", "0..1"], "black..white: 0..1, given with --range"),
+        ([], "black..white: 1..0, as usual for such a model; --range sets another"),
+    ],
+)
+def test_the_range_of_the_original_is_shown_for_a_converted_model(
+    home: Path, capsys: pytest.CaptureFixture[str], words: list[str], shown: str
+) -> None:
+    assert main(["models", "add", str(shared_path("models/doodlenet/model.json")), *words]) == 0
+    assert shown in capsys.readouterr().out.splitlines()

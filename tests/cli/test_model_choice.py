@@ -98,6 +98,16 @@ def test_an_unknown_name_is_one_line(user: ModelUser, capsys: pytest.CaptureFixt
     assert unchanged(user)
 
 
+def test_an_unknown_name_is_not_recommended_for_a_file_in_flow_style(
+    user: ModelUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user.config.write_text("model: {name: null}\n")
+    assert user.use("mobilenet_v1_0.25_128") == 1
+    line = one_line(capsys)
+    assert f"did you mean '{OTHER}'" in line
+    assert "Write" not in line
+
+
 def test_the_same_command_completes_what_was_written_by_hand(user: ModelUser) -> None:
     user.config.write_text(user.text + f"model: {{name: {OTHER}}}\n")
     assert user.pull_other() == 0
@@ -111,12 +121,12 @@ def test_an_override_of_the_name_is_refused(user: ModelUser, capsys: pytest.Capt
     assert "model.features: patch uses no model" in one_line(capsys)
 
 
-def test_without_a_file_the_line_to_write_is_shown(
+def test_without_a_file_the_command_that_makes_one_is_shown(
     user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("edge_daemon.config.schema.DEFAULT_PATH", user.place / "absent.yaml")
     assert main(["models", "use", DEFAULT_MODEL]) == 1
-    assert f"write `model: {{name: {DEFAULT_MODEL}}}` into" in one_line(capsys)
+    assert f"`sudo edge-daemon config set model.name={DEFAULT_MODEL}`" in one_line(capsys)
 
 
 def recommend(user: ModelUser, *options: str) -> int:

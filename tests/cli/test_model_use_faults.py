@@ -118,11 +118,12 @@ def test_an_example_without_a_picture_keeps_all_in_their_space(
 
 
 def test_a_damaged_store_is_left_alone(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
-    user.store_path.write_bytes(b"damage" * 500)
-    assert user.pull_other() == 1
-    assert "is corrupt" in one_line(capsys)
-    assert user.config.read_text() == user.text
-    assert user.store_path.read_bytes() == b"damage" * 500
+    for content, words in ((bytes(3000), "is corrupt"), (b"damage" * 500, "is no example store")):
+        user.store_path.write_bytes(content)
+        assert user.pull_other() == 1
+        assert words in one_line(capsys)
+        assert user.config.read_text() == user.text
+        assert user.store_path.read_bytes() == content
 
 
 def test_a_model_that_can_not_be_loaded(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:

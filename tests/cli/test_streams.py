@@ -44,6 +44,18 @@ def test_a_full_disk_behind_the_output_is_one_line(taught: list[str]) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["examples", "list", "--help"]])
+def test_help_that_can_t_be_written_is_one_line(
+    words: list[str], unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with open("/dev/full", "wb") as full:
+        done = run(*words, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == b"edge-daemon: the output can't be written: No space left on device\n"
+
+
 def test_closed_streams_are_no_fault(taught: list[str]) -> None:
     script = f'"{sys.executable}" -m edge_daemon "$@" <&- >&-'
     command = ["sh", "-c", script, "sh", "examples", *taught, "list"]

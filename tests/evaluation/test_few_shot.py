@@ -31,7 +31,7 @@ def test_a_split_trains_with_the_shots_of_each_class_and_tests_with_all_others()
 
 
 def test_too_few_pictures_are_named() -> None:
-    with pytest.raises(ConfigError, match="'a' has 30 pictures; 30 shots need at least 31"):
+    with pytest.raises(ConfigError, match="'a' has 30 pictures; at least 31 are needed for 30 shots"):
         few_shot.split(dataset(), 30, 0)
 
 

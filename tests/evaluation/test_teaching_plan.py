@@ -48,7 +48,7 @@ def test_a_number_of_sessions_teaches_in_order_of_time() -> None:
     assert make_plans(WEEK, 1, 5) == [{"monday": labels}]
     assert make_plans(WEEK, 2, 5) == [{"monday": labels, "tuesday": labels}]
     assert make_plans(WEEK, 2, 9) == []
-    with pytest.raises(ConfigError, match="--teach 3 leaves no session to ask in; there are 3 sessions"):
+    with pytest.raises(ConfigError, match="--teach 3 leaves no session to ask in, of 3 sessions"):
         make_plans(WEEK, 3, 5)
 
 

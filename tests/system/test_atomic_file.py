@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import OutputError
-from edge_daemon.system.atomic_file import check_new_file, new_file, replacing_file
+from edge_daemon.system.atomic_file import (
+    check_new_file,
+    check_rewritten_file,
+    new_file,
+    replacing_file,
+    rewritten_file,
+)
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -107,3 +113,54 @@ def test_a_process_killed_while_it_replaces_a_file_leaves_the_old_one(tmp_path: 
     with replacing_file(path) as file:
         file.write(b"new")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    check_rewritten_file(path, b"mark")
+    with rewritten_file(path, b"mark") as file:
+        file.write(content)
+
+
+def test_an_earlier_file_with_the_mark_is_replaced(tmp_path: Path) -> None:
+    for number in range(3):
+        rewrite(tmp_path / "seen.jpg", b"mark %d" % number)
+        assert (tmp_path / "seen.jpg").read_bytes() == b"mark %d" % number
+    assert [each.name for each in tmp_path.iterdir()] == ["seen.jpg"]
+
+
+def test_a_file_without_the_mark_is_not_replaced_though_it_came_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "seen.jpg"
+    with pytest.raises(OutputError, match="exists already"), rewritten_file(path, b"mark"):
+        path.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists already"):
+        rewrite(path, b"mark")
+    assert path.read_bytes() == b"mine"
+    assert [each.name for each in tmp_path.iterdir()] == ["seen.jpg"]
+
+
+def test_no_link_is_followed_and_no_other_name_of_a_file_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "passwd"
+    target.write_bytes(b"mark of another")
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(OutputError, match="exists already"):
+        rewrite(tmp_path / "link", b"mark")
+    os.link(target, tmp_path / "name")
+    rewrite(tmp_path / "name", b"mark new")
+    assert target.read_bytes() == b"mark of another"
+    with rewritten_file(tmp_path / "late", b"mark") as file:
+        file.write(b"mark")
+        (tmp_path / "late").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "late").unlink()
+        os.link(target, tmp_path / "late")
+    assert target.read_bytes() == b"mark of another"
+    assert (tmp_path / "late").read_bytes() == b"mark"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a file of another user")
+def test_a_file_of_another_user_and_a_pipe_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_bytes(b"mark")
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("theirs", "pipe"):
+        with pytest.raises(OutputError, match="exists already"):
+            rewrite(tmp_path / name, b"mark")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,29 @@ def test_a_file_that_can_t_be_read_is_named_with_its_key(
             read_secret(kind, file, credential, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
         assert str(caught.value).startswith(f"{kind.section}.{key}: can't read the {kind.name} from {path}: ")
         assert reason in str(caught.value)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", "is not UTF-8; write it as UTF-8 text"),
+        (b"\xc3(", "is not UTF-8"),
+        ("ä".encode() * 40_000, "has 80000 bytes as UTF-8; at most"),
+    ],
+)
+def test_an_unusable_variable_is_named(kind: SecretKind, content: bytes, reason: str) -> None:
+    with pytest.raises(kind.error) as caught:
+        read_secret(kind, None, None, {kind.variable: os.fsdecode(content)})
+    assert str(caught.value).startswith(f"${kind.variable}: the {kind.name} {reason}")
+
+
+def test_the_limit_is_that_of_the_text_in_utf_8(tmp_path: Path) -> None:
+    """Text in UTF-16 is shorter than the same text in UTF-8."""
+    path = tmp_path / "secret"
+    path.write_bytes(("€" * 30_000).encode("utf-16"))
+    with pytest.raises(MQTT_PASSWORD.error, match="has 90000 bytes as UTF-8; at most 65535"):
+        read_secret(MQTT_PASSWORD, str(path), None, {})
 
 
 @KINDS

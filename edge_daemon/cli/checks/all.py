@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge_daemon.app.model_factory import build_embedder, model_name
 from edge_daemon.cli.checks.broker import BROKER_HINT, FLEET_HINT, check_broker, check_fleet
-from edge_daemon.cli.checks.camera import CAMERA_HINT, check_camera
+from edge_daemon.cli.checks.camera import camera_hint, check_camera
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.gpio import GPIO_HINT, check_gpio
 from edge_daemon.cli.checks.machine import check_clock, check_groups, check_memory, check_power, check_python
@@ -19,7 +19,7 @@ from edge_daemon.cli.checks.network import check_network
 from edge_daemon.cli.checks.serial import check_serial
 from edge_daemon.cli.checks.storage import STORE_HINT, check_disk, check_mount, check_store, check_writes
 from edge_daemon.config.schema import Config
-from edge_daemon.domain.errors import EdgeError
+from edge_daemon.domain.errors import CameraError, EdgeError
 from edge_daemon.models.advice import SHORT_S, advise, known_manifest
 from edge_daemon.models.recommendation import describe_quality
 from edge_daemon.models.registry import DEFAULT_MODEL
@@ -27,7 +27,6 @@ from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.inspection import inference_ms
 
 _HINTS = {
-    "camera": CAMERA_HINT,
     "gpio": GPIO_HINT,
     "broker": BROKER_HINT,
     "fleet": FLEET_HINT,
@@ -43,28 +42,16 @@ def run_checks(
 
     The camera's picture is written to `picture`; the buttons are watched for `watch_buttons_s` seconds.
     """
-    checks: dict[str, Callable[[Config], Check]] = {
-        "python": check_python,
-        "camera": partial(check_camera, picture=picture),
-        "gpio": partial(check_gpio, watch_s=watch_buttons_s),
-        "serial": check_serial,
-        "groups": check_groups,
-        "network": check_network,
-        "broker": check_broker,
-        "fleet": check_fleet,
-        "model": check_model,
-        "store": check_store,
-        "disk": check_disk,
-        "mount": check_mount,
-        "writes": check_writes,
-        "memory": check_memory,
-        "clock": check_clock,
-        "power": check_power,
+    options: Mapping[str, Mapping[str, Any]] = {
+        "camera": {"picture": picture},
+        "gpio": {"watch_s": watch_buttons_s},
     }
-    for name, check in checks.items():
+    for name, check in CHECKS.items():
         if name not in skip:
             try:
-                yield check(config)
+                yield check(config, **options.get(name, {}))
+            except CameraError as exc:
+                yield Check(name, "failed", str(exc), camera_hint(config))
             except (EdgeError, OSError) as exc:
                 yield Check(name, "failed", str(exc), _HINTS.get(name, ""))
 
@@ -87,3 +74,24 @@ def check_model(config: Config) -> Check:
     better = advise(manifest.name, inference_ms(embedder, SHORT_S)).better_than(manifest.name)
     hint = f"{better}: `edge-daemon models use {better.name}` changes to it" if better else ""
     return Check("model", "ok", f"{detail}; {describe_quality(manifest)}", hint)
+
+
+CHECKS: Mapping[str, Callable[..., Check]] = {
+    "python": check_python,
+    "camera": check_camera,
+    "gpio": check_gpio,
+    "serial": check_serial,
+    "groups": check_groups,
+    "network": check_network,
+    "broker": check_broker,
+    "fleet": check_fleet,
+    "model": check_model,
+    "store": check_store,
+    "disk": check_disk,
+    "mount": check_mount,
+    "writes": check_writes,
+    "memory": check_memory,
+    "clock": check_clock,
+    "power": check_power,
+}
+"""The checks by name, in the order in which they run."""

@@ -5,20 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_daemon.camera.automatic_controls import describe
-from edge_daemon.camera.factory import open_camera
+from edge_daemon.camera.factory import import_library, open_camera
 from edge_daemon.camera.field_of_view import full_view_size
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.camera.v4l2 import V4l2Source
 from edge_daemon.cli.checks.check import Check
-from edge_daemon.config.camera import BrowserOptions, StreamOptions
+from edge_daemon.config.camera import (
+    BrowserOptions,
+    PicameraOptions,
+    ReplayOptions,
+    StreamOptions,
+    V4l2Options,
+)
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.atomic_file import new_file
+from edge_daemon.system.atomic_file import rewritten_file
 from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.file_owner import user_name
 
-CAMERA_HINT = "is the cable in? a running service holds the camera: `sudo systemctl stop edge-daemon`"
+_CAMERA_HINT = "is the cable in? a running service holds the camera: `sudo systemctl stop edge-daemon`"
+
+_TYPE_HINT = "for another camera than a Pi's module set camera.type: v4l2 (USB), stream, browser or replay"
+
+PICTURE_MARK = b"edge-daemon doctor"
+"""Comment in the picture; only an earlier picture of the doctor is replaced."""
 
 SETTLING_FRAMES = 15
 """Number of frames until automatic controls have settled, for a camera that can't be locked."""
@@ -28,6 +40,26 @@ MAX_SETTLING_S = 8.0
 
 _FULL_VIEW = 0.95
 """Share of the sensor in the picture; a smaller one gets a hint."""
+
+
+def camera_hint(config: Config) -> str:
+    """Return the remedy for a camera that can't be used; empty where the error itself has it."""
+    match config.camera:
+        case ReplayOptions():
+            return f"see camera.path in the configuration, and whether {user_name()} may read it"
+        case PicameraOptions():
+            return _CAMERA_HINT if _is_library_here(config) else _TYPE_HINT
+        case V4l2Options():
+            return _CAMERA_HINT if _is_library_here(config) else ""
+    return ""
+
+
+def _is_library_here(config: Config) -> bool:
+    try:
+        import_library(config.camera)
+    except CameraError:
+        return False
+    return True
 
 
 def check_camera(config: Config, picture: Path | None = None) -> Check:
@@ -46,7 +78,7 @@ def check_camera(config: Config, picture: Path | None = None) -> Check:
     finally:
         source.close()
     if frame is None:
-        return Check("camera", "failed", "the source has no frame", CAMERA_HINT)
+        return Check("camera", "failed", "the source has no frame", camera_hint(config))
     detail = ", ".join([_picture(frame), *controls, *_module(source)])
     if picture is not None:
         _write(frame, picture)
@@ -123,5 +155,5 @@ def _view_hint(source: FrameSource, config: Config) -> str:
 def _write(frame: Frame, path: Path) -> None:
     from edge_daemon.imaging.image_io import encode_jpeg
 
-    with new_file(path) as file:
-        file.write(encode_jpeg(frame.image))
+    with rewritten_file(path, PICTURE_MARK) as file:
+        file.write(encode_jpeg(frame.image, comment=PICTURE_MARK))

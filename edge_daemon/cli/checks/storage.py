@@ -12,6 +12,7 @@ from edge_daemon.board.mounts import mount_fault, mount_of
 from edge_daemon.board.process import daemon_process, process_writes
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.example_store.integrity import summarise
 from edge_daemon.example_store.store import ExampleStore
@@ -37,7 +38,7 @@ def check_store(config: Config) -> Check:
         counts, spaces, damaged = store.counts, store.spaces(), store.damaged
     if damaged:
         return Check("store", "warning", f"{path}: left out: {summarise(damaged.values())}", STORE_HINT)
-    detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
+    detail = f"{path}: {counted(sum(counts.values()), 'example')} of {counted(len(counts), 'label')}"
     foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
     if foreign:
         hint = "`edge-daemon examples reembed` embeds them again from their pictures"

@@ -101,11 +101,12 @@ def test_a_picture_that_is_too_dark_to_lock_is_shown(rig: Rig) -> None:
 
 def test_a_picture_to_look_at_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "seen.jpg"
-    check = check_camera(Config(camera=SyntheticOptions(size=(64, 48))), picture)
-    assert check.state == "ok"
-    assert check.detail.endswith(f"see {picture}")
-    with Image.open(picture) as image:
-        assert image.size == (64, 48)
+    for size in ((64, 48), (80, 60)):
+        check = check_camera(Config(camera=SyntheticOptions(size=size)), picture)
+        assert check.state == "ok"
+        assert check.detail.endswith(f"see {picture}")
+        with Image.open(picture) as image:
+            assert image.size == size, "an earlier picture of the doctor is replaced"
 
 
 @pytest.mark.parametrize("place", ["there.jpg", "missing/seen.jpg"])
