@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.board.files import read_line
 
 _START_TIME = 22
@@ -17,9 +18,8 @@ def process_start_s(root: Path = Path("/"), ticks_per_s: int = os.sysconf("SC_CL
     # Field 2, the name of the program, may hold spaces and brackets.
     fields = (read_line(root / "proc/self/stat") or "").rpartition(")")[2].split()
     index = _START_TIME - 3
-    if len(fields) <= index or not fields[index].isdigit():
-        return None
-    return int(fields[index]) / ticks_per_s - suspended_s()
+    ticks = read_digits(fields[index]) if index < len(fields) else None
+    return None if ticks is None else ticks / ticks_per_s - suspended_s()
 
 
 def suspended_s() -> float:

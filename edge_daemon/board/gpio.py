@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.board.process import processes_with_files
 
 HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
@@ -45,7 +46,7 @@ class Chip:
 def chips(root: Path = Path("/")) -> list[Chip]:
     """Return the chips by number; links to other nodes are left out."""
     names = [node.name for node in (root / "dev").glob("gpiochip*") if not node.is_symlink()]
-    numbered = [name for name in names if name.removeprefix("gpiochip").isdigit()]
+    numbered = [name for name in names if read_digits(name.removeprefix("gpiochip")) is not None]
     return [_chip(name, root) for name in sorted(numbered, key=lambda name: int(name[8:]))]
 
 
@@ -89,8 +90,7 @@ def _chip_of_sysfs(name: str, root: Path) -> Chip:
     """Read from /sys a device that may not be opened; the chips have other numbers there."""
     for folder in (root / "sys/class/gpio").glob("gpiochip*"):
         if (folder / "device" / name).exists() or (folder / "device").resolve().name == name:
-            lines = _read(folder / "ngpio")
-            return Chip(name, _read(folder / "label"), int(lines) if lines.isdigit() else 0)
+            return Chip(name, _read(folder / "label"), read_digits(_read(folder / "ngpio")) or 0)
     return Chip(name, "", 0)
 
 

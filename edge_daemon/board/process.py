@@ -7,16 +7,17 @@ import re
 from collections.abc import Iterable, Set
 from pathlib import Path
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.board.files import read_line
 
 
 def daemon_process(store: Path, root: Path = Path("/")) -> int | None:
     """Return the id of the daemon that holds a store's `.lock` file; None if that process has ended."""
-    number = read_line(store.with_name(f"{store.name}.lock")) or ""
-    if not number.isdigit():
+    number = read_digits(read_line(store.with_name(f"{store.name}.lock")) or "")
+    if number is None:
         return None
-    command = read_line(root / "proc" / number / "cmdline") or ""
-    return int(number) if re.search(r"edge[-_]daemon", command) else None
+    command = read_line(root / f"proc/{number}/cmdline") or ""
+    return number if re.search(r"edge[-_]daemon", command) else None
 
 
 def processes_with_files(paths: Set[str], root: Path = Path("/")) -> list[tuple[int, str]]:

@@ -9,7 +9,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Meta
 
-from edge_daemon.config.base import ConfigSection, FilePath, FramesPerSecond, Positive, Share, Size
+from edge_daemon.config.base import (
+    END,
+    MIN_FRAMES_PER_S,
+    ConfigSection,
+    FilePath,
+    FramesPerSecond,
+    Positive,
+    Share,
+    Size,
+)
 
 ColourGain = Annotated[float, Meta(ge=0, le=32)]
 
@@ -54,7 +63,7 @@ class V4l2Controls(ConfigSection, frozen=True):
     """Fixed camera controls; None leaves a control to the camera."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
-    gain: Annotated[float, Meta(ge=0)] | None = None
+    gain: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
     white_balance_k: Annotated[int, Meta(ge=1000, le=12000)] | None = None
 
 
@@ -69,7 +78,7 @@ class V4l2Options(ConfigSection, frozen=True, tag_field="type", tag="v4l2"):
     size: Size = (640, 480)
     fps: FramesPerSecond = 15.0
     rotation: Literal[0, 90, 180, 270] = 0
-    fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}$")] | None = None
+    fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}" + END)] | None = None
     """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None is its default."""
     lock: bool = True
     controls: V4l2Controls = V4l2Controls()
@@ -103,7 +112,7 @@ class BrowserOptions(ConfigSection, frozen=True, tag_field="type", tag="browser"
     """
 
     size: Size = (640, 480)
-    fps: Annotated[float, Meta(gt=0, le=30)] = 10.0
+    fps: Annotated[float, Meta(ge=MIN_FRAMES_PER_S, le=30)] = 10.0
     """Maximum number of frames per second."""
 
 
@@ -128,8 +137,8 @@ class SyntheticOptions(ConfigSection, frozen=True, tag_field="type", tag="synthe
     scene: Literal["tray", "belt"] = "tray"
     size: Size = (640, 480)
     fps: FramesPerSecond = 15.0
-    seed: Annotated[int, Meta(ge=0)] = 1
-    belt_speed: Annotated[float, Meta(gt=0, le=10)] = 0.5
+    seed: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1
+    belt_speed: Annotated[float, Meta(ge=0.001, le=10)] = 0.5
     """Frame widths per second."""
     frames: Positive | None = None
     """Number of frames before the end; None has no end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_daemon.config.base import MIN_RATE_PER_S
 from edge_daemon.config.camera import (
     BrowserOptions,
     PicameraOptions,
@@ -12,10 +13,11 @@ from edge_daemon.config.camera import (
     picamera_faults,
     stream_url_fault,
 )
-from edge_daemon.config.mqtt import check_host
+from edge_daemon.config.mqtt import check_host, username_fault
 from edge_daemon.config.panel import panel_faults
-from edge_daemon.config.topic_names import RESERVED_LEVELS, topic_fault
+from edge_daemon.config.topic_names import FLEET_ROOT, RESERVED_LEVELS, topic_fault
 from edge_daemon.config.validation import suggest
+from edge_daemon.config.web import host_fault, parse_listen
 from edge_daemon.config.yaml_source import ConfigSource, KeyPath
 from edge_daemon.domain.errors import LabelError, WebError
 from edge_daemon.domain.labels import check_label
@@ -51,6 +53,13 @@ def _check_broker(config: Config, source: ConfigSource) -> None:
             check_host(config.mqtt.host)
         except ValueError as exc:
             raise source.error(("mqtt", "host"), str(exc)) from exc
+    if fault := username_fault(config.mqtt.username or ""):
+        raise source.error(("mqtt", "username"), fault)
+    rates = {"result_per_s": config.mqtt.result_per_s, "requests_per_s": config.mqtt.requests_per_s}
+    for key, rate in rates.items():
+        if 0 < rate < MIN_RATE_PER_S:
+            text = f"{rate:g} is too low; give at least {MIN_RATE_PER_S:g}, or 0 for no limit"
+            raise source.error(("mqtt", key), text)
 
 
 def _check_camera(config: Config, source: ConfigSource) -> None:
@@ -80,13 +89,19 @@ def _check_topics(config: Config, source: ConfigSource) -> None:
     for path, topic in topics.items():
         if topic is not None and (fault := topic_fault(topic)):
             raise source.error(path, f"{topic[:40]!r} {fault}")
+    base = config.mqtt.base_topic or f"edge_daemon/{config.device.topic_id}"
+    if config.mqtt.host is not None and f"{base}/".startswith(f"{FLEET_ROOT}/"):
+        given: KeyPath = ("mqtt", "base_topic") if config.mqtt.base_topic else ("device", "id")
+        text = f"the device would be at {base[:60]}, but {FLEET_ROOT} is the fleet's topic; pick another"
+        raise source.error(given, text)
 
 
 def _check_listen(config: Config, source: ConfigSource) -> None:
+    for index, host in enumerate(config.web.hosts):
+        if fault := host_fault(host):
+            raise source.error(("web", "hosts", index), fault)
     if config.web.listen is None:
         return
-    from edge_daemon.config.web import parse_listen  # late: only a page needs it
-
     try:
         parse_listen(config.web.listen)
     except WebError as exc:
@@ -119,6 +134,12 @@ def _check_regions(config: Config, source: ConfigSource) -> None:
         width, height = region.box[2:]
         if width <= 0 or height <= 0:
             text = f"width and height must be above 0, got {width:g} x {height:g}"
+            raise source.error((*place, "box"), text)
+        if max(region.box) > 1 and min(width, height) < 1:
+            text = (
+                f"{list(region.box)} fits no frame: it is {width:g} x {height:g} pixels, as numbers above 1 "
+                "are pixels; give four fractions of the frame (0 to 1), or at least 1 x 1 pixel"
+            )
             raise source.error((*place, "box"), text)
         if (outside := _outside(config.camera, region.box)) is not None:
             raise source.error((*place, "box"), f"{list(region.box)} reaches outside {outside}")

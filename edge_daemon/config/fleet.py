@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from edge_daemon.config.base import ConfigSection, FilePath, Positive
+from edge_daemon.config.base import END, ConfigSection, FilePath, Positive
 
 
 class FleetOptions(ConfigSection, frozen=True):
@@ -15,7 +15,7 @@ class FleetOptions(ConfigSection, frozen=True):
     The group's key is read from `key_file`, else `credential`, else $EDGE_DAEMON_FLEET_KEY.
     """
 
-    group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    group: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}" + END)] | None = None
     key_file: FilePath | None = None
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the key."""

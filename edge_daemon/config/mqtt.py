@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.config.base import ConfigSection, FilePath, Positive
+from edge_daemon.config.base import RATE_SCHEMA, ConfigSection, FilePath, Positive
 
 
 class TlsOptions(ConfigSection, frozen=True):
@@ -47,19 +47,28 @@ class MqttOptions(ConfigSection, frozen=True):
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
     max_queued: Positive = 1000
     max_reconnect_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
-    result_per_s: Annotated[float, Meta(ge=0, le=240)] = 0.0
+    result_per_s: Annotated[float, Meta(ge=0, le=240, extra_json_schema=RATE_SCHEMA)] = 0.0
     """Maximum number of `result` messages per second; 0 sends one per frame."""
-    requests_per_s: Annotated[float, Meta(ge=0, le=1000)] = 10.0
+    requests_per_s: Annotated[float, Meta(ge=0, le=1000, extra_json_schema=RATE_SCHEMA)] = 10.0
     """Maximum number of requests per second in the long run, 20 at once; 0 is no limit."""
     tls: TlsOptions = TlsOptions()
     discovery: DiscoveryOptions = DiscoveryOptions()
 
+
+MAX_STRING_BYTES = 65_535
+"""Length limit of a text or a password in MQTT."""
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
 _ENCRYPTED = {"mqtts", "ssl", "tls"}
 _PLAIN = {"mqtt", "tcp"}
 _OFF = {"off", "none", "disabled"}
 """Words that are meant to turn MQTT off; as a name one of them would be looked up without end."""
+
+
+def username_fault(username: str) -> str | None:
+    """Return why MQTT can't send a user name, and the remedy; None for a usable one."""
+    size = len(username.encode())
+    return f"it has {size} bytes; MQTT allows {MAX_STRING_BYTES}" if size > MAX_STRING_BYTES else None
 
 
 def check_host(host: str) -> None:

@@ -114,6 +114,7 @@ def usable_page_settings(found: PageSettings) -> PageSettings:
 
 def changed_page_settings(former: PageSettings, changes: Mapping[str, object]) -> PageSettings:
     """Return the settings with some changed; null gives a key, or a section, back to the configuration."""
+    _checked(ConfigSource(dict(changes), {(): SourceLocation(PAGE)}))  # before empty sections are left out
     data: dict[str, object] = dict(former.source.data)
     for section, value in changes.items():
         before = data.get(section)

@@ -55,7 +55,7 @@ class PanelOptions(ConfigSection, frozen=True):
 
     debounce_ms: Annotated[float, Meta(ge=0, le=1000)] = 25.0
     hold_s: Seconds = 0.6
-    burst_per_s: Annotated[float, Meta(gt=0, le=30)] = 4.0
+    burst_per_s: Annotated[float, Meta(ge=0.01, le=30)] = 4.0
     burst_limit: Positive = 100
     long_press_s: Seconds = 1.5
     confirm_s: Seconds = 5.0

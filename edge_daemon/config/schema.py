@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from edge_daemon.config.base import ConfigSection, FilePath, Positive, Seconds, Share
+from edge_daemon.config.base import END, ConfigSection, FilePath, Positive, Seconds, Share
 from edge_daemon.config.camera import (
     BrowserOptions,
     PicameraOptions,
@@ -49,8 +50,8 @@ _MERGE_PREFIX = "x-"
 """Prefix of top-level keys that only hold mappings to be merged with `<<`."""
 
 _INVALID_TEXT = re.compile("[\\0\ud800-\udfff]")
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-Number = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}" + END)]
+Number = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 
 class DeviceOptions(ConfigSection, frozen=True):
@@ -125,10 +126,10 @@ class ObjectOptions(ConfigSection, frozen=True):
     trigger belong to one object.
     """
 
-    zone: Annotated[float, Meta(gt=0, le=1)] = 0.15
+    zone: Annotated[float, Meta(ge=0.001, le=1)] = 0.15
     direction: Literal["horizontal", "vertical"] = "horizontal"
-    min_foreground: Annotated[float, Meta(gt=0, lt=1)] = 0.05
-    window_s: Annotated[float, Meta(gt=0, le=10)] = 0.3
+    min_foreground: Annotated[float, Meta(ge=0.001, lt=1)] = 0.05
+    window_s: Annotated[float, Meta(ge=0.001, le=10)] = 0.3
 
 
 class IdleOptions(ConfigSection, frozen=True):
@@ -206,9 +207,12 @@ def load_with_sources(
     overrides: Sequence[str] = (),
     change_page: Callable[[PageSettings], PageSettings] | None = None,
     state_folder: Path | None = None,
+    *,
+    may_lack: bool = False,
 ) -> LoadedConfig:
     """Load as `load_config` does, and keep the source of each value.
 
+    With `may_lack`, a missing file is an empty one.
     `change_page` returns the page's settings to use in place of those of the file, or raises ConfigError.
     With it, settings that can't be used raise ConfigError as well. `state_folder` replaces the state
     directory, where the page's settings are by default.
@@ -216,7 +220,8 @@ def load_with_sources(
     if path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
     path = None if path is None else Path(path)
-    written = read_yaml(path) if path else ConfigSource()
+    is_missing = path is None or (may_lack and not os.path.lexists(path))
+    written = ConfigSource() if path is None or is_missing else read_yaml(path)
     page = read_page_settings(page_settings_path(apply_overrides(written, overrides), state_folder), written)
     if change_page is not None:
         page = change_page(page)

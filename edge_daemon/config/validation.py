@@ -18,6 +18,7 @@ from msgspec.inspect import (
     VarTupleType,
 )
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.config.yaml_source import ConfigSource, Key, KeyPath
 from edge_daemon.domain.errors import ConfigError
 
@@ -82,7 +83,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     import difflib  # late: only a wrong word needs it
 
     by_lower = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean '{by_lower[close[0]]}'?" if close else f"; known here: {', '.join(sorted(known))}"
 
 
@@ -173,5 +174,6 @@ def _words_at(data: object, kind: Type, path: KeyPath) -> list[str]:
 def _parse_place(place: str) -> KeyPath:
     parts: list[Key] = []
     for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", place):
-        parts.append(name if name else int(index) if index.isdigit() else index)
+        number = read_digits(index)
+        parts.append(name or (index if number is None else number))
     return tuple(parts)

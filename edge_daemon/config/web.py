@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from contextlib import suppress
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -29,6 +31,9 @@ class WebOptions(ConfigSection, frozen=True):
     `<store>.settings.yaml` beside the store that `store.path` names."""
 
 
+_HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_MAX_HOST = 253
+
 _EXAMPLE = "write a port such as 8080, or address:port such as 0.0.0.0:8080 or '[::]:8080'"
 
 
@@ -42,6 +47,18 @@ class Address(Struct, frozen=True):
     def loopback(self) -> bool:
         """True for an address that only this machine can reach."""
         return ipaddress.ip_address(self.ip).is_loopback
+
+
+def host_fault(host: str) -> str | None:
+    """Return why a text can't be a host's name in a request, and the remedy; None for a usable one."""
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return None
+    if len(host) <= _MAX_HOST and _HOST.fullmatch(host):
+        return None
+    return (
+        f"{host[:40]!r} is no host name; write only a name such as camera.example.org, without port or path"
+    )
 
 
 def parse_listen(listen: int | str) -> Address:

@@ -62,6 +62,17 @@ def read_config_text(path: Path) -> str:
         raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
 
 
+def is_missing(path: Path) -> bool:
+    """Return whether there is no configuration file. Raises ConfigError if its folder may not be seen."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError as exc:
+        raise ConfigError(f"{path}: can't be read: {exc.strerror}") from exc
+    return False
+
+
 def with_value(text: str, key: str, value: Scalar, where: str) -> str:
     """Return the text of a configuration with another value of `section.name`; nothing else changes.
 
@@ -84,29 +95,34 @@ def with_value(text: str, key: str, value: Scalar, where: str) -> str:
         ) from exc
 
 
-def write_config_text(path: Path, before: str, after: str) -> None:
+def write_config_text(path: Path, before: str | None, after: str) -> None:
     """Replace the file's text atomically, with the same permissions. Raises ConfigError.
 
-    It is refused if the file is no longer `before`. Root writes with the rights of the folder's owner.
+    It is refused if the file is no longer `before`, which is None for a file to be made with its folder.
+    Root writes with the rights of the folder's owner.
     """
     refuse_planted_link(path)
     target = path.resolve()
-    if read_config_text(target) != before:
+    if (None if is_missing(target) else read_config_text(target)) != before:
         raise ConfigError(f"{path}: changed by someone else meanwhile; run the command again")
     try:
         with as_owner_of(target.parent), replacing_file(target) as file:
-            found = target.stat()
-            with suppress(PermissionError):
-                os.fchown(file.fileno(), found.st_uid, found.st_gid)
-            os.fchmod(file.fileno(), found.st_mode & 0o7777)
+            if before is not None:
+                _keep_owner(file.fileno(), target.stat())
             file.write(after.encode())
     except OSError as exc:
         raise ConfigError(f"{path}: can't be written: {exc.strerror or exc}") from exc
 
 
+def _keep_owner(handle: int, found: os.stat_result) -> None:
+    with suppress(PermissionError):
+        os.fchown(handle, found.st_uid, found.st_gid)
+    os.fchmod(handle, found.st_mode & 0o7777)
+
+
 def check_writable(path: Path) -> None:
     """Raise the ConfigError of `write_config_text` before the work that precedes it."""
-    folder = path.resolve().parent
+    folder = next(parent for parent in path.resolve().parents if parent.is_dir())
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise ConfigError(f"{path}: can't be written: its disk is read-only")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from msgspec import Struct
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.regular_file import read_regular, without_bom
 
@@ -18,6 +19,7 @@ MAX_NODES = 20_000
 _MAX_DEPTH = 50
 _MAX_NUMBER = 100  # characters of a number or date
 _QUOTING = tuple("'\"[{&*!|>")
+_INDEX = re.compile(r"\[([^\[\]]*)\]")
 _MERGE = "tag:yaml.org,2002:merge"
 
 Key = str | int
@@ -187,6 +189,8 @@ def apply_overrides(source: ConfigSource, overrides: Iterable[str]) -> ConfigSou
         path = _parse_path(name)
         if not equals or not path:
             raise ConfigError(f"--set {text}: expected key.path=value, such as mqtt.host=broker.local")
+        if wrong := next((each for each in _INDEX.findall(name) if read_digits(each) is None), None):
+            raise ConfigError(f"--set {_shorten(text)}: [{_shorten(wrong)}] is no index; write a number")
         parsed = _read_override(name, value)
         _put(data, path, parsed.data.get("value"), text)
         for stale in [known for known in locations if known[: len(path)] == path]:
@@ -196,6 +200,8 @@ def apply_overrides(source: ConfigSource, overrides: Iterable[str]) -> ConfigSou
             for (_, *rest), location in parsed.locations.items()
         }
         locations[path] = SourceLocation("--set", value)
+        for end in range(1, len(path)):  # sections and lists that this value began
+            locations.setdefault(path[:end], SourceLocation("--set"))
     return ConfigSource(data, locations)
 
 
@@ -208,7 +214,9 @@ def _read_override(name: str, value: str) -> ConfigSource:
 
 def _parse_path(text: str) -> KeyPath:
     parts = re.split(r"[.\[\]]+", text.strip().rstrip("]"))
-    return tuple(int(part) if part.isdigit() else part for part in parts) if all(parts) else ()
+    numbers = [read_digits(part) for part in parts]
+    keys = (part if number is None else number for part, number in zip(parts, numbers, strict=True))
+    return tuple(keys) if all(parts) else ()
 
 
 def _put(data: object, path: KeyPath, value: object, text: str) -> None:

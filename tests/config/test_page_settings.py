@@ -108,6 +108,8 @@ def test_words_that_yaml_would_read_as_something_else_are_kept(folder: Folder) -
         ({"regions": [{"name": "a b", "box": [0, 0, 1, 1]}]}, "the page: regions[0].name: "),
         ({"regions": [{"name": "a", "box": [0.5, 0, 0.9, 1]}]}, "reaches outside the frame"),
         ({"regions": [{"name": "a", "box": [0, 0, 0, 1]}]}, "width and height must be above 0"),
+        ({"regions": [{"name": "a", "box": [0, 0, 0.5, 1.5]}]}, "fits no frame: it is 0.5 x 1.5 pixels"),
+        ({"regions": [{"name": "a", "box": [2, 0, 0.5, 0.5]}]}, "fits no frame: it is 0.5 x 0.5 pixels"),
         (
             {"regions": [{"name": "a", "box": [0, 0, 1, 1]}, {"name": "a", "box": [0, 0, 1, 1]}]},
             "the page: regions[1].name: two regions are named 'a'",

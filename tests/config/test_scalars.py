@@ -173,6 +173,7 @@ def test_a_wrong_merge_is_named(tmp_path: Path, text: str, part: str) -> None:
         ("camera: {type: replay, pth: x}", "camera.pth: unknown key; did you mean 'path'"),
         ("camera: {type: synthetik}", "did you mean 'synthetic'"),
         ("trigger: Motion", "did you mean 'motion'"),
+        ("labels: [cat]", "labels: unknown key; known here: "),
         ("classifier: {type: knnn}", "did you mean 'knn'"),
         ("model: {features: embeding}", "did you mean 'embedding'"),
     ],

@@ -120,6 +120,9 @@ def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, par
         ("mqtt.host.name=x", "is not a key of the configuration"),
         ("buttons.7.pin=3", "is not a key of the configuration"),
         ("=3", "expected key.path=value"),
+        ("regions[²].name=x", r"--set regions\[²\].name=x: \[²\] is no index; write a number"),
+        (f"regions[{'9' * 5000}].name=x", "9{39}…] is no index"),
+        ("regions[0][0]=1", r"--set: regions\[0\]: expected"),
     ],
 )
 def test_wrong_override_is_named(tmp_path: Path, override: str, part: str) -> None:
