@@ -33,7 +33,7 @@ from edge_daemon.app.regions import build_regions, build_settings, build_text_jo
 from edge_daemon.app.sinks import build_board_monitor, build_sinks, config_digest
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
-from edge_daemon.config.camera import BrowserOptions, PicameraOptions
+from edge_daemon.config.camera import BrowserOptions, PicameraOptions, ReplayOptions
 from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.boot_marks import BootMarks
@@ -42,6 +42,7 @@ from edge_daemon.daemon.daemon import Daemon
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder, FrameSource
 from edge_daemon.example_store.store import ExampleStore
@@ -107,7 +108,14 @@ def build(
             marks.note("wired")
         daemon = Daemon(
             pipeline=pipeline,
-            capture=Capture(camera, mailbox, backoff, reconnect=not once, needs_frame=needs_frame),
+            capture=Capture(
+                camera,
+                mailbox,
+                backoff,
+                reconnect=not once,
+                needs_frame=needs_frame,
+                end_reason=_end_reason(config.camera),
+            ),
             mailbox=mailbox,
             sinks=build_sinks(
                 config,
@@ -182,6 +190,12 @@ def build_pipeline(
     )
 
 
+def _end_reason(options: object) -> str:
+    """Return why no frame follows the last one, with a remedy."""
+    remedy = "; set camera.loop: true to repeat it" if isinstance(options, ReplayOptions) else ""
+    return f"the source has ended{remedy}"
+
+
 def _open_camera(
     config: Config, clock: Clock, given: GivenPictures | None, pipeline: Pipeline
 ) -> FrameSource:
@@ -246,9 +260,8 @@ def _warn_of_other_spaces(store: ExampleStore, space: str) -> None:
     others = sum(count for other, count in store.spaces().items() if other != space)
     if others:
         log.warning(
-            "%d examples were taught with another model and are not used; "
-            "`edge-daemon examples reembed` brings them over",
-            others,
+            "%s taught with another model, not in use; `edge-daemon examples reembed` brings them over",
+            counted(others, "example"),
         )
 
 
@@ -262,7 +275,7 @@ def _renew_objects(store: ExampleStore, embedder: Embedder) -> None:
     except StoreError as exc:
         log.warning("objects of an earlier state are not embedded again yet: %s", exc)
         return
-    log.info("%d objects were embedded again; %d were not found in their pictures", found, lost)
+    log.info("embedded %s again; %d not found in their pictures", counted(found, "object"), lost)
 
 
 def _encode(image: Image, size: int) -> bytes:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edge_daemon.board.digits import read_digits
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import CameraError, ImageError
 from edge_daemon.system.regular_file import open_regular
 
@@ -27,6 +29,7 @@ _NEXT_JPEG = re.compile(rb"\xff\xd9\0*\xff\xd8\xff")
 _JPEG_GROUP = b"MPF\0"
 _MAX_HEADER_BYTES = 256 << 10
 _MAX_JPEG_BYTES = 32 << 20
+_MAX_PATH = 4096
 
 
 class FrameReader(Protocol):
@@ -185,11 +188,14 @@ def open_images(path: Path, recursive: bool) -> ImageSequence:
         hint = "" if recursive else "; `recursive: true` searches its subfolders too"
         raise CameraError(f"{path} holds no images{hint}")
     if files := [other for other in found.others if not other.is_dir()]:
-        log.warning("%s: %d other files skipped (%s)", path, len(files), first_names(files))
+        log.warning("%s: %s skipped (%s)", path, counted(len(files), "other file"), first_names(files))
     return ImageSequence(sorted(found.images, key=_natural_order))
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
     """Return a sort key that puts frame2 before frame10."""
     parts = re.split(r"([0-9]+)", path.as_posix())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    numbers = (read_digits(part, _MAX_PATH) for part in parts)
+    return [
+        (-1, part) if number is None else (number, "") for part, number in zip(parts, numbers, strict=True)
+    ]

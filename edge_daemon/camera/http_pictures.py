@@ -49,7 +49,7 @@ def _follow_answer(
     name, asked_s = settings.name, time.monotonic()
     with connection_errors(name):
         try:
-            with opener.open(settings.request_url(), timeout=TIMEOUT_S) as answer:
+            with _open(opener, settings) as answer:
                 kind = answer.headers.get_content_type()
                 if kind.startswith("multipart/"):
                     parts = PartReader(answer, str(answer.headers.get_param("boundary", "")), name)
@@ -73,10 +73,17 @@ def _follow_answer(
             if isinstance(exc.reason, OSError):
                 raise exc.reason from exc
             raise CameraError(f"{name}: the request failed: {exc.reason}") from exc
-        except http.client.HTTPException as exc:
+        except (http.client.HTTPException, ValueError) as exc:
             raise CameraError(f"{name} does not answer as HTTP does ({type(exc).__name__})") from exc
-        except ValueError as exc:
-            raise CameraError(f"{name} asks for a password in an unknown way") from exc
+
+
+def _open(opener: urllib.request.OpenerDirector, settings: StreamSettings) -> http.client.HTTPResponse:
+    """Return the answer. urllib does not check the fields of WWW-Authenticate. Raises CameraError."""
+    try:
+        answer: http.client.HTTPResponse = opener.open(settings.request_url(), timeout=TIMEOUT_S)
+    except (ValueError, LookupError, AttributeError, TypeError) as exc:
+        raise CameraError(f"{settings.name} asks for a password in an unknown way") from exc
+    return answer
 
 
 def _build_opener(settings: StreamSettings) -> urllib.request.OpenerDirector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.commands import CameraFailed
@@ -28,28 +29,31 @@ class Capture:
         *,
         reconnect: bool = True,
         needs_frame: bool = False,
+        end_reason: str = "the source has ended",
     ) -> None:
         self._source = source
         self._mailbox = mailbox
         self._backoff = backoff or Backoff()
         self._reconnect = reconnect
         self._needs_frame = needs_frame
+        self._end_reason = end_reason
         self.waiting = False
         """True while the camera is lost and will be reopened."""
 
     def run(self, stop: threading.Event) -> None:
         """Deliver frames until `stop` is set or the source ends."""
         while not stop.is_set():
+            tried_s = time.monotonic()
             try:
                 self._source.open()
                 ended = self._deliver(stop)
             except CameraError as exc:
                 if not self._reconnect or self._needs_frame:
                     raise
-                self._wait_before_retry(exc, stop)
+                self._wait_before_retry(exc, stop, time.monotonic() - tried_s)
             else:
                 if ended:
-                    self._end()
+                    self._end(stop)
                 return
             finally:
                 self._source.close()
@@ -61,7 +65,6 @@ class Capture:
             if frame is None:
                 return True
             self.waiting = self._needs_frame = False
-            self._backoff.reset()
             if not self._source.lossless:
                 self._mailbox.put_frame(frame)
                 continue
@@ -69,15 +72,22 @@ class Capture:
                 pass
         return False
 
-    def _end(self) -> None:
+    def _end(self, stop: threading.Event) -> None:
         """Report the end of a finite source: a daemon that runs on counts its camera as lost."""
         self.waiting = True
         if self._reconnect:
-            self._mailbox.submit(CameraFailed("the source has ended"))
+            self._report_lost(self._end_reason, stop)
         self._mailbox.end()
 
-    def _wait_before_retry(self, exc: CameraError, stop: threading.Event) -> None:
+    def _wait_before_retry(self, exc: CameraError, stop: threading.Event, held_s: float) -> None:
+        """Wait longer after each attempt that soon failed, whether it gave a frame or not."""
         self.waiting = True
         self._source.close()
-        self._mailbox.submit(CameraFailed(str(exc)))
-        stop.wait(self._backoff.next_s())
+        self._report_lost(str(exc), stop)
+        stop.wait(self._backoff.next_s(held_s))
+
+    def _report_lost(self, reason: str, stop: threading.Event) -> None:
+        """Report an outage once the last frame is taken: a frame after the report would end the outage."""
+        while not stop.is_set() and not self._mailbox.wait_empty_slot(SLOT_WAIT_S):
+            pass
+        self._mailbox.submit(CameraFailed(reason))

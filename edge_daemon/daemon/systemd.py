@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from threading import Lock
 
+from edge_daemon.board.digits import read_digits
+
 WATCHDOG_PERIOD_S = 0.5
 """Shortest time between two watchdog messages."""
 
@@ -29,8 +31,8 @@ class Notifier:
     ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        usec = environment.get("WATCHDOG_USEC", "")
-        self.watchdog_s = int(usec) / 1e6 if usec.isdigit() and int(usec) > 0 else None
+        usec = read_digits(environment.get("WATCHDOG_USEC", ""))
+        self.watchdog_s = usec / 1e6 if usec else None
         """Longest time between two signs of progress, in seconds; None without a watchdog."""
         self._now = now
         self._watchdog_sent_s = float("-inf")

@@ -78,7 +78,7 @@ def test_objects_of_an_earlier_state_are_embedded_again_before_they_are_compared
         assert store.former_objects.ids() == []
     assert example.object_embedding is not None
     assert abs(float(example.object_embedding @ unit(2, embedder.size))) < 0.5
-    assert "1 objects were embedded again" in caplog.text
+    assert "embedded 1 object again; 0 not found in their pictures" in caplog.text
 
 
 def test_the_digest_is_that_of_the_configuration_as_it_was_loaded(

@@ -81,10 +81,29 @@ def test_a_database_of_another_program_is_rejected_in_one_line(
     assert "is a database of another program" in line
 
 
-def test_a_damaged_store_does_not_stop_a_start(config: Path) -> None:
+@pytest.mark.parametrize("damaged", [bytes(4096) + b"junk", b"\xff" * 9000, b"SQLite dormat\0 3" * 900])
+def test_a_damaged_store_does_not_stop_a_start(config: Path, damaged: bytes) -> None:
+    path = config.parent / "state/examples.sqlite"
+    path.write_bytes(damaged)
+    assert check(config) == 0
+    assert path.read_bytes() == damaged
+
+
+def test_a_damaged_store_that_a_daemon_used_does_not_stop_a_start(config: Path) -> None:
     path = config.parent / "state/examples.sqlite"
     path.write_bytes(b"no database" * 1000)
+    Path(f"{path}.lock").write_text("77\n")
     assert check(config) == 0
+    assert path.read_bytes() == b"no database" * 1000
+
+
+def test_a_file_that_never_was_a_store_stops_a_start(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config.parent / "state/examples.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    assert check(config) == 1
+    assert "is no example store" in capsys.readouterr().err
     assert path.read_bytes() == b"no database" * 1000
 
 

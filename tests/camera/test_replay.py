@@ -57,6 +57,12 @@ def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     assert _levels(_all(_open(tmp_path))) == [1, 9, 10]
 
 
+def test_digits_that_are_no_number_stand_in_a_name(tmp_path: Path) -> None:
+    for level, name in enumerate(("1²2", "²", f"{'9' * 200}")):
+        _grey(tmp_path / f"{name}.png", level)
+    assert sorted(_levels(_all(_open(tmp_path)))) == [0, 1, 2]
+
+
 def test_subfolders_are_read_only_with_recursive(tmp_path: Path) -> None:
     _grey(tmp_path / "a.png", 1)
     _grey(tmp_path / "b" / "c.png", 2)
@@ -217,7 +223,7 @@ def test_in_a_folder_pictures_are_found_by_content_and_others_are_counted(
     (tmp_path / "notes.txt").write_text("not shown")
     (tmp_path / ".hidden.png").write_text("not shown")
     assert _levels(_all(_open(tmp_path, recursive=True))) == [1]
-    assert "1 other files skipped (notes.txt)" in caplog.text
+    assert "1 other file skipped (notes.txt)" in caplog.text
 
 
 def test_a_pipe_or_device_is_refused_at_once(tmp_path: Path) -> None:

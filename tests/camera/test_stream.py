@@ -19,7 +19,7 @@ from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.clock import SystemClock
 from tests.harness import rtsp_server as rtsp
-from tests.harness.http_camera import PASSWORD, USER, HttpCamera, http_camera, jpeg
+from tests.harness.http_camera import CHALLENGES, PASSWORD, USER, HttpCamera, http_camera, jpeg
 from tests.harness.rtsp_server import rtsp_server
 
 Open = Callable[..., StreamSource]
@@ -213,6 +213,14 @@ def test_a_password_may_stand_in_the_query_and_is_not_shown(opened: Open, camera
     assert camera.requests[0][0] == "/picture?user=a%20b&pw=c%26d"
     fault = _fault(opened(url.replace("picture", "404"), username="a b", password="c&d"))
     assert fault.startswith(f"{camera.address}/404?… has no stream")
+
+
+@pytest.mark.parametrize("number", range(len(CHALLENGES)))
+def test_a_faulty_challenge_is_named(opened: Open, camera: HttpCamera, number: int) -> None:
+    url = f"{camera.address}/challenge/{number}"
+    text = _fault(opened(url, username=USER, password=PASSWORD))
+    assert text.startswith(url)
+    assert re.search(r"asks for a password in an unknown way|refuses the user name or password \(401\)", text)
 
 
 def test_credentials_are_not_sent_to_another_host(opened: Open, camera: HttpCamera) -> None:

@@ -97,3 +97,45 @@ def test_with_needs_frame_only_a_loss_before_the_first_frame_raises() -> None:
     thread.join(10)
     assert frames == [1]
     assert outages == ["the cable is out", "the source has ended"]
+
+
+@pytest.mark.parametrize("script", [("frame", "end"), ("frame", "lost", "end")])
+def test_an_outage_is_reported_after_the_last_frame_is_taken(script: tuple[str, ...]) -> None:
+    stop, mailbox = threading.Event(), Mailbox()
+    capture = Capture(ScriptedSource(*script), mailbox, Backoff(first_s=0, max_s=0), end_reason="repeat it")
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    thread.join(0.1)  # the pipeline is slower than the source
+    first = mailbox.take_all(10)
+    assert first.frame is not None
+    assert (first.instructions, first.ended) == ([], False)
+    _, outages, _ = drain(mailbox, stop)
+    thread.join(10)
+    assert outages == [*["the cable is out"][: len(script) - 2], "repeat it"]
+
+
+class RecordedPauses(threading.Event):
+    """A stop event that records the pauses in place of waiting; set after `count` of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+        self._count = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0.0)
+        if len(self.pauses) == self._count:
+            self.set()
+        return self.is_set()
+
+
+def test_a_camera_that_gives_one_frame_and_fails_again_is_tried_less_and_less_often() -> None:
+    source = ScriptedSource(*("frame", "lost") * 5)
+    source.lossless = False
+    mailbox = Mailbox()
+    thread = threading.Thread(target=lambda: [mailbox.take_all(0.05) for _ in range(40)])
+    thread.start()
+    stop = RecordedPauses(5)
+    Capture(source, mailbox, Backoff(first_s=0.5, max_s=30)).run(stop)
+    assert stop.pauses == [0.5, 1, 2, 4, 8]
+    thread.join()

@@ -27,6 +27,16 @@ def jpeg(colour: str, size: tuple[int, int] = (64, 48)) -> bytes:
     return buffer.getvalue()
 
 
+CHALLENGES = (
+    'Digest realm="camera", nonce=',
+    'Digest realm="camera", nonce="1", algorithm=X',
+    "Digest realm",
+    "Digest",
+    " ",
+)
+"""Faulty values of WWW-Authenticate, at /challenge/0 and so on."""
+
+
 @dataclass
 class HttpCamera:
     """The pictures in view, and the paths and `Authorization` headers of the requests so far.
@@ -95,6 +105,8 @@ def _answer(handler: BaseHTTPRequestHandler, camera: HttpCamera) -> None:
         _send(handler, 200, b"no picture", {"Content-Type": "application/octet-stream"})
     elif path == "/strange":
         _send(handler, 401, b"", {"WWW-Authenticate": 'Bearer realm="camera"'})
+    elif path.startswith("/challenge/"):
+        _send(handler, 401, b"", {"WWW-Authenticate": CHALLENGES[int(path[-1])]})
     elif path == "/heads":
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while not camera.ended.is_set():
