@@ -17,5 +17,6 @@ classifier = KNNClassifier(k=1)
 for path in sorted(Path(folder).glob("*/*")):
     classifier.add(embedder.embed(np.asarray(Image.open(path).convert("RGB"))), path.parent.name)
 
+classifier.counts or sys.exit(f"{folder} has no pictures in label folders")
 prediction = classifier.predict(embedder.embed(np.asarray(Image.open(picture).convert("RGB"))))
 print(f"{prediction.label}, similarity {prediction.similarity:.2f}")

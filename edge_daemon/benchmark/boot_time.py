@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_daemon.board.clock import boot_id
+from edge_daemon.board.digits import read_digits
 from edge_daemon.domain.errors import EdgeError
 
 UNIT = "edge-daemon.service"
@@ -73,8 +74,8 @@ def _properties(output: str) -> dict[str, float]:
     found = {}
     for line in output.splitlines():
         name, _, value = line.partition("=")
-        if value.isdigit() and int(value):
-            found[name] = int(value) / 1e6
+        if microseconds := read_digits(value):
+            found[name] = microseconds / 1e6
     return found
 
 

@@ -159,11 +159,11 @@ def open_animation(path: Path) -> Animation | None:
     return None
 
 
-def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> bytes:
+def encode_jpeg(image: Image, size: int | None = None, quality: int = 85, comment: bytes = b"") -> bytes:
     """Encode as JPEG. `size` limits the longer side in pixels; smaller pictures are not enlarged."""
     picture = PIL.Image.fromarray(image) if size is None else _thumbnail(image, size)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    picture.save(buffer, "JPEG", quality=quality, **({"comment": comment} if comment else {}))
     return buffer.getvalue()
 
 

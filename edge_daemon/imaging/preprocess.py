@@ -69,6 +69,8 @@ class Preprocessor:
         resize: Callable[[Image, tuple[int, int]], Image | None] | None = None,
         values: InputRange | None = None,
     ) -> None:
+        if crop not in _FILTERS:
+            raise ModelError(f"crop must be {' or '.join(_FILTERS)}, got {crop!r}")
         self.target = target
         self._crop = crop
         self._filter = _FILTERS[crop]
@@ -124,6 +126,11 @@ class Preprocessor:
 
 def check_image(image: Image) -> None:
     """Raise ImageError unless `image` is RGB uint8 HWC and not empty."""
+    if not isinstance(image, np.ndarray):
+        raise ImageError(
+            f"expected an RGB picture (uint8, height x width x 3), got {type(image).__name__}; "
+            "np.asarray(PIL.Image.open(path).convert('RGB')) reads a file"
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ImageError(
             f"expected an RGB picture (uint8, height x width x 3), got {image.dtype} of shape {image.shape}"

@@ -167,10 +167,11 @@ def rescaling(input_range: InputRange) -> tuple[float, float]:
 
 def convert_to_folder(
     source: Path, folder: Path, input_range: InputRange | None, pictures: Path | None
-) -> Path:
+) -> InputRange:
     """Convert a model.json into `folder`, with its labels, as an export that `models add` can import.
 
-    `pictures` is a folder of pictures that calibrate 8-bit weights. Raises ModelError.
+    Return the input range of the original model: the given one, else its `usual_range`. `pictures` is a
+    folder of pictures that calibrate 8-bit weights. Raises ModelError.
     """
     model = read_tfjs_model(source)
     files = find_images(pictures, recursive=True).images if pictures else ()
@@ -178,8 +179,13 @@ def convert_to_folder(
     if pictures and not images:
         raise ModelError(f"{pictures}: no pictures to calibrate with")
     converted = folder / f"{model.name}.tflite"
-    converted.write_bytes(convert(model, input_range or usual_range(model), images))
+    try:
+        original_range = input_range or usual_range(model)
+        content = convert(model, original_range, images)
+    except ModelError as exc:  # names a layer or a node
+        raise ModelError(f"{source}: {exc}") from exc
+    converted.write_bytes(content)
     write_manifest(converted, MINUS_ONE_TO_ONE)
     if model.labels:
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels), encoding="utf-8")
-    return folder
+    return original_range

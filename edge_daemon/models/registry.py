@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_daemon.config import paths
+from edge_daemon.config.base import END
 from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.system.json_input import decode_json
@@ -21,11 +22,11 @@ DEFAULT_MODEL = "edge_embedder_v2"
 """The shipped model that is used without `model.name`. Its name stands nowhere else in the program."""
 
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}" + END)]
+FileName = Annotated[str, Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}" + END)]
 Count = Annotated[int, Meta(ge=1)]
-Address = Annotated[str, Meta(pattern="^https?://")]
-Text = Annotated[str, Meta(pattern=r"^\S[^\n]*$", max_length=500)]
+Address = Annotated[str, Meta(pattern=r"^https?://\S+" + END)]
+Text = Annotated[str, Meta(pattern=r"^\S[^\n]*" + END, max_length=500)]
 """One line that is not empty."""
 
 
@@ -72,7 +73,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     author: Text
-    released: Annotated[str, Meta(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")] | None
+    released: Annotated[str, Meta(pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?" + END)] | None
     data: Text
     purpose: Text
     limits: Annotated[list[Text], Meta(min_length=1)]
@@ -170,7 +171,11 @@ def find_model(name_or_path: str) -> Path:
     as_path = Path(name_or_path).expanduser()
     if os.path.isfile(as_path):
         return as_path
-    if as_path.name != name_or_path:
+    is_path = as_path.name != name_or_path
+    if (is_path or as_path.suffix == SUFFIX) and os.path.exists(as_path):
+        what = "is a folder" if os.path.isdir(as_path) else "is no regular file"
+        raise ModelError(f"model file {as_path} {what}; give the path of a {SUFFIX} file")
+    if is_path:
         guess = _did_you_mean(as_path.name, [path.name for path in _model_files(as_path.parent)])
         raise ModelError(
             f"no model file {as_path}{guess}; "

@@ -14,6 +14,7 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
+from edge_daemon.board.digits import read_digits
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.web_transfer import (
@@ -157,8 +158,7 @@ class _Version:
         headers = response.headers
         if headers.get("Content-Encoding", "identity") != "identity":
             raise ModelError(f"{address}: the server sends it compressed, though that was not asked for")
-        length = headers.get("Content-Length", "")
-        size = int(length) if length.isdecimal() else None
+        size = read_digits(headers.get("Content-Length", ""))
         if size is not None and size > limit:
             raise _too_large(address, size, limit)
         tag = headers.get("ETag", "")

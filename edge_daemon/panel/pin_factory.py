@@ -92,10 +92,36 @@ def output_device(pin: int, factory: Any) -> Any:
 
 
 def servo_device(pin: int, factory: Any) -> Any:
-    """Claim a pin for a servo, which goes to its near end."""
-    from gpiozero import Servo
+    """Claim a pin for a servo, which goes to its near end. Raises PanelError for pins without pulses."""
+    from gpiozero import PinPWMUnsupported, Servo
 
-    return Servo(pin, initial_value=-1, pin_factory=factory)
+    try:
+        with _mock_pulses(factory):
+            return Servo(pin, initial_value=-1, pin_factory=factory)
+    except PinPWMUnsupported as exc:
+        raise PanelError(
+            "the pin library of GPIOZERO_PIN_FACTORY makes no pulses for a servo; unset it to use lgpio"
+        ) from exc
+
+
+@contextmanager
+def _mock_pulses(factory: Any) -> Iterator[None]:
+    """Make the pins that are claimed meanwhile able to pulse, if they are gpiozero's mock."""
+    from gpiozero.pins.mock import MockFactory, MockPWMPin
+
+    if not isinstance(factory, MockFactory):
+        yield
+        return
+    pin_class, factory.pin_class = factory.pin_class, MockPWMPin
+    try:
+        yield
+    finally:
+        factory.pin_class = pin_class
+
+
+def _reason(exc: Exception) -> str:
+    """Return an error's text; some of gpiozero's errors have only a name."""
+    return str(exc) or type(exc).__name__
 
 
 @contextmanager
@@ -104,7 +130,7 @@ def claiming_pin(pin: int, owner: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        raise PanelError(f"{owner} can't use BCM {pin}: {exc}") from exc
+        raise PanelError(f"{owner} can't use BCM {pin}: {_reason(exc)}") from exc
 
 
 @contextmanager
@@ -115,7 +141,7 @@ def explaining_chip(user: str = _PANEL) -> Iterator[None]:
     except PanelError:
         raise
     except Exception as exc:
-        raise PanelError(f"{user} can't be used: {gpio_fault() or exc}") from exc
+        raise PanelError(f"{user} can't be used: {gpio_fault() or _reason(exc)}") from exc
 
 
 def choose_factory(user: str = _PANEL) -> Any:

@@ -277,7 +277,8 @@ class Pipeline:
             case AddExample():
                 yield from self._labeller.add_example(command, self._region(command.region).name)
             case AddPicture():
-                yield from self._labeller.add_picture(command, self._region(command.region).name)
+                region = self._region(command.region).name
+                yield from self._labeller.add_picture(command, region, self._clock.monotonic())
             case LabelSample():
                 yield from self._labeller.label_sample(command, self._region(command.region).name)
             case commands.TakeSnapshot():

@@ -160,8 +160,11 @@ class Labeller:
                 return
         self._pending.add(region, command)
 
-    def add_picture(self, command: AddPicture, region: str) -> Iterator[Event]:
-        """Embed a picture file and store it as an example; a known picture is left out."""
+    def add_picture(self, command: AddPicture, region: str, now: float) -> Iterator[Event]:
+        """Embed a picture file and store it as an example; a known picture is left out.
+
+        Its session is that of the presses at `now` (monotonic): when it was taken is not known.
+        """
         record = ExampleRecord(
             self._embed(command.image),
             check_label(command.label),
@@ -169,6 +172,8 @@ class Labeller:
             region,
             source=command.name,
             thumbnail=command.thumbnail,
+            boot_id=self._trainer.boot_id,
+            uptime_s=now,
         )
         yield from self._changes.make(command, partial(self._add_picture, command, record))
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from edge_daemon.domain.errors import EmbeddingError, ModelError
+from edge_daemon.domain.errors import EmbeddingError, ImageError, ModelError
 from edge_daemon.imaging.preprocess import CropMode, InputTensor, Preprocessor
 from edge_daemon.learning.classifiers.base import softmax
 from edge_daemon.system.regular_file import read_regular
@@ -199,6 +199,8 @@ class TfliteEmbedder:
         try:
             self.set_input(self.prepare(image))
             self.invoke()
+        except ImageError:
+            raise
         except (RuntimeError, ValueError) as exc:
             raise ModelError(f"{self.space}: the interpreter fails on it: {one_line(exc)}") from exc
 

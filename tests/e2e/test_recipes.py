@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
+from edge_daemon.example_store.store import ExampleStore
 from tests.harness.digit_pictures import draw_folders
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,8 +74,30 @@ def test_a_configuration_without_a_store_path_is_refused_in_one_line(tmp_path: P
     assert (done.returncode, done.stderr) == (1, "the configuration has no store.path\n")
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_store_without_examples_is_named_in_one_line(tmp_path: Path, exists: bool) -> None:
+    config, store = tmp_path / "config.yaml", tmp_path / "examples.sqlite"
+    config.write_text(f"store: {{path: {store}}}\n")
+    if exists:
+        ExampleStore(store).close()
+    for words in (["classify_with_store.py", MODEL, store], ["sort_pictures.py", config, MODEL, tmp_path]):
+        command = [sys.executable, str(RECIPES / str(words[0])), *map(str, words[1:])]
+        done = subprocess.run(command, capture_output=True, text=True)
+        wanted = f"{store} has no examples of edge_embedder_v1" if exists else f"there is no store {store}"
+        assert done.returncode == 1
+        [line] = done.stderr.splitlines()
+        assert line.startswith(wanted)
+    assert store.exists() == exists
+
+
+def test_a_folder_without_label_folders_is_named_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(RECIPES / "name_picture.py"), str(MODEL), str(tmp_path), "picture.jpg"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{tmp_path} has no pictures in label folders\n")
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.py")), ids=lambda path: path.stem)
 def test_the_page_shows_every_program_as_it_is(path: Path) -> None:
     text = path.read_text()
     assert f"```python\n{text}```" in (ROOT / "docs/python.md").read_text()
-    assert len(text.splitlines()) <= 25
+    assert len(text.splitlines()) <= 27

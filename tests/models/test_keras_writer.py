@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from edge_daemon.cli.main import main
 from edge_daemon.config import paths
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models.converter import convert
+from edge_daemon.models.converter import convert, convert_to_folder
 from edge_daemon.models.keras_network import fold_batch_norms, read_network
 from edge_daemon.models.keras_writer import write_keras_network
 from edge_daemon.models.tfjs import read_tfjs_model
@@ -269,6 +269,26 @@ def test_a_damaged_batch_norm_that_would_be_folded_is_named(
         written(topology, weights)
 
 
+@pytest.mark.parametrize(
+    ("topology", "part"),
+    [
+        (damaged(layer("Conv2D", "c", filters=2, kernel_size=[3, 3])), "layer 'c' needs the weight 'kernel'"),
+        ({"class_name": "Sequential", "config": [[]]}, "the topology of the model is damaged"),
+        ({"node": [[]]}, "the graph of the model is damaged"),
+    ],
+)
+def test_the_file_of_what_cannot_be_converted_is_named(
+    topology: dict[str, Any], part: str, tmp_path: Path
+) -> None:
+    write_model(tmp_path / "net", topology, {"w/kernel": normal(5, 4)})
+    path = tmp_path / "net/model.json"
+    if "node" in topology:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "modelTopology": topology}))
+    with pytest.raises(ModelError) as caught:
+        convert_to_folder(path, tmp_path, None, None)
+    assert str(caught.value).startswith(f"{path}: {part}")
+
+
 def test_8_bit_weights_are_a_quarter_and_give_nearly_the_same(tmp_path: Path) -> None:
     topology, weights = darknet(4, 200, softmax=True)
     write_model(tmp_path / "net", topology, weights)
@@ -308,7 +328,7 @@ def test_a_darknet_from_the_web_is_added_and_classifies_by_its_classes(
     added = json.loads(capsys.readouterr().out)
     assert (added["name"], added["labels"]) == ("darknet-tiny", list("abcdef"))
     assert added["embedding_size"] == 32, "the layer before the classes"
-    assert added["input_range"] == "-1..1, from its manifest darknet-tiny.json"
+    assert added["input_range"] == "0..1, given with --range"
     picture = RNG.integers(0, 256, (32, 32, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "picture.png")
     assert main(["classify", "--json", "--model", "darknet-tiny", str(tmp_path / "picture.png")]) == 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_a_path_is_used_unchanged(user: Path) -> None:
     assert registry.find_model(str(path)) == path
     with pytest.raises(ModelError, match=r"no model file .*absent\.tflite"):
         registry.find_model(str(user / "absent.tflite"))
+
+
+def test_a_path_that_is_no_file_is_named(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(user, "other")
+    (user / "folder.tflite").mkdir()
+    os.mkfifo(user / "pipe.tflite")
+    with pytest.raises(ModelError, match=r"model file .*folder\.tflite is a folder; give the path of"):
+        registry.find_model(str(user / "folder.tflite"))
+    with pytest.raises(ModelError, match=r"model file .*pipe\.tflite is no regular file; give the path of"):
+        registry.find_model(str(user / "pipe.tflite"))
+    monkeypatch.chdir(user)
+    with pytest.raises(ModelError, match=r"model file folder\.tflite is a folder"):
+        registry.find_model("folder.tflite")
 
 
 def test_a_known_but_missing_model_is_an_error_with_the_pull_command() -> None:

@@ -214,6 +214,7 @@ def test_the_outcome_of_each_key_is_logged(
         ExampleAdded(1, "cat", "frame", 7, 3, press),
         CommandReply(undo, data={"text": "1 example of 'cat' removed"}),
         Cleared(None, 6, clear),
+        Cleared("cat", 1, clear),
         CommandReply(press, error="the disk is full"),
         ExampleAdded(2, "dog", "frame", 1, 4, AddExample("dog", 1.0, Origin("gpio", "17"))),
         AnotherSessionAdvised("cat", "show it once more"),
@@ -222,10 +223,11 @@ def test_the_outcome_of_each_key_is_logged(
     messages = [record.getMessage() for record in caplog.records]
     assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, s scene, q quit" in messages
     assert "nothing waits to be confirmed; press c first" in messages
-    assert messages[-5:] == [
+    assert messages[-6:] == [
         "taught cat (7)",
         "undone: 1 example of 'cat' removed",
         "cleared 6 examples",
+        "cleared 1 example",
         "not done: the disk is full",
         "cat: show it once more",
     ]

@@ -7,10 +7,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from gpiozero import PinPWMUnsupported
 
-from edge_daemon.panel.pin_factory import gpio_fault, lgpio_home
+from edge_daemon.domain.errors import PanelError
+from edge_daemon.panel.pin_factory import (
+    claiming_pin,
+    explaining_chip,
+    gpio_fault,
+    lgpio_home,
+    mock_factory,
+    servo_device,
+)
 from tests.board.roots import BOARDS, lay_out_chips
 
 
@@ -53,6 +63,29 @@ def test_a_usable_chip_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
 
     assert gpio_fault(tmp_path) is None
+
+
+def test_an_error_without_a_text_is_named() -> None:
+    with (
+        pytest.raises(PanelError, match=r"^the LED can't use BCM 12: PinPWMUnsupported$"),
+        claiming_pin(12, "the LED"),
+    ):
+        raise PinPWMUnsupported
+    with (
+        mock.patch("edge_daemon.panel.pin_factory.gpio_fault", return_value=None),
+        pytest.raises(PanelError, match=r"^buttons and LEDs can't be used: TimeoutError$"),
+        explaining_chip(),
+    ):
+        raise TimeoutError
+
+
+def test_pins_without_pulses_for_a_servo_are_named_with_the_remedy() -> None:
+    with (
+        mock.patch("gpiozero.Servo", side_effect=PinPWMUnsupported),
+        pytest.raises(PanelError, match=r"'bolt' can't use BCM 12: .* makes no pulses .* unset it"),
+        claiming_pin(12, "the output of 'bolt'"),
+    ):
+        servo_device(12, mock_factory())
 
 
 def test_directory_and_environment_are_restored_after_a_failure(
