@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_daemon.domain.errors import ArchiveError
-from edge_daemon.domain.labels import check_label
 
 
 def read_seconds(text: str, longest: float = math.inf) -> float:
@@ -43,6 +42,8 @@ def read_path(text: str) -> Path:
 
 def read_renames(options: Sequence[str]) -> dict[str, str]:
     """Return the new labels of `--rename OLD=NEW` by the old ones. Raises ArchiveError, LabelError."""
+    from edge_daemon.domain.labels import check_label  # late: --help reads no labels
+
     pairs = [option.partition("=") for option in options]
     if wrong := [option for option, (_, equals, _) in zip(options, pairs, strict=True) if not equals]:
         raise ArchiveError(f"--rename {wrong[0]}: expected OLD=NEW, such as 'C#=C sharp'")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.mounts import mount_fault, mount_of
+from edge_daemon.example_store.store import ExampleStore
 from tests.e2e.test_run_command import SYNTHETIC, started
 from tests.harness.daemon_harness import wait_until
 from tests.harness.web_harness import WebHarness
@@ -40,6 +41,7 @@ def test_log_and_status_warn(memory_folder: Path) -> None:
 
 
 def test_the_shell_warns(memory_folder: Path) -> None:
+    ExampleStore(memory_folder / "examples.sqlite").close()
     command = [sys.executable, "-m", "edge_daemon", "examples", "list", "--json"]
     where = f"--set=store.path={memory_folder}/examples.sqlite"
     done = subprocess.run([*command, where], capture_output=True, text=True)

@@ -153,4 +153,4 @@ def test_an_empty_payload_is_an_empty_object() -> None:
     assert harness.commands == [Undo(Origin("mqtt", "undo"))]
     rejected = harness.send(b"", verb="add")
     assert rejected is not None
-    assert "`label`" in rejected.error
+    assert "'label'" in rejected.error
