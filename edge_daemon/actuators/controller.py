@@ -41,6 +41,9 @@ class MessageReader(Protocol):
     def schedule(self) -> OutputSchedule:
         """The schedule that it updates."""
 
+    def forget(self) -> None:
+        """Forget the device's state: the connection changed."""
+
     def read(self, message: Incoming, now: float) -> None:
         """Apply one message, received at `now` (monotonic)."""
 
@@ -82,6 +85,7 @@ class OutputController:
         if isinstance(received, ConnectionState):
             log.log(logging.INFO if received.connected else logging.WARNING, "%s", received.text)
             self._reader.schedule.all_off()
+            self._reader.forget()
         elif received is not None and received.topic == self._topics.availability:
             self._apply_availability(received.payload)
         elif received is not None:

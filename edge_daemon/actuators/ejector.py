@@ -125,6 +125,9 @@ class ObjectReader:
         self._region = region
         self._skipping = False
 
+    def forget(self) -> None:
+        """Forget nothing: events are no state."""
+
     def read(self, message: Incoming, now: float) -> None:
         """Apply one message; all but `object` events of the region are ignored."""
         if message.topic != self._topics.event or message.retained:

@@ -45,8 +45,7 @@ class KeyHold:
         return self._result_s + self._dead_man_s
 
     def all_off(self) -> None:
-        """Release the key until the next label and result; the broker sends the label again."""
-        self._label = ""
+        """Release the key until the next result."""
         self._result_s = None
 
 
@@ -57,6 +56,10 @@ class LabelReader:
         self.schedule = key_hold
         self._topics = topics
         self._region = region
+
+    def forget(self) -> None:
+        """Forget the label; a new subscription gets it again, unless it was cleared meanwhile."""
+        self.schedule.set_label("")
 
     def read(self, message: Incoming, now: float) -> None:
         """Apply one message. A retained result is old and keeps no key down."""

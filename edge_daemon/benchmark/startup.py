@@ -64,7 +64,7 @@ def measure_start(config: Config, config_words: Sequence[str], folder: Path, tim
     camera = [f"camera={{type: replay, path: {frames}, loop: true, fps: 30}}", "web.listen=null"]
     words = [word for setting in camera for word in ("--set", setting)]
     compiled = folder / "compiled"
-    daemon = module_command("edge_daemon.cli.main", "run", *config_words, *words, bytecode=compiled)
+    daemon = module_command("edge_daemon", "run", *config_words, *words, bytecode=compiled)
     baseline = script_command(
         _BASELINE, str(model_path(config)), str(config.model.threads), bytecode=compiled
     )

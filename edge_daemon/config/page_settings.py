@@ -71,13 +71,15 @@ class PageSettings(Struct, frozen=True):
 
 
 def page_settings_path(source: ConfigSource, folder: Path | None = None) -> Path:
-    """Return the file's path: `web.settings_file`, or beside a store that the configuration names.
+    """Return the file's path: `web.settings_file`, or in `folder`, by default the service's state directory.
 
-    Without either it is in `folder`, by default the state directory, as the store is.
+    A program that a user starts has it beside the store that the configuration names: each of the user's
+    configurations has its own settings then.
     """
     if given := _configured_path(source, "web", "settings_file"):
         return Path(given)
-    if store := _configured_path(source, "store", "path"):
+    is_service = folder is not None or "STATE_DIRECTORY" in os.environ
+    if not is_service and (store := _configured_path(source, "store", "path")):
         return Path(f"{store}.{_NAME}")
     return (folder or state_dir()) / _NAME
 

@@ -27,8 +27,8 @@ class WebOptions(ConfigSection, frozen=True):
     hosts: tuple[str, ...] = ()
     """Further host names of the page, for a reverse proxy; with them the page always needs a token."""
     settings_file: FilePath | None = None
-    """File for what is set on the page; default `settings.yaml` in the state directory, or
-    `<store>.settings.yaml` beside the store that `store.path` names."""
+    """File for what is set on the page; default `settings.yaml` in the state directory; in a
+    program that is no service, `<store>.settings.yaml` beside the store that `store.path` names."""
 
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import threading
-import time
 
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.commands import CameraFailed
@@ -12,6 +12,9 @@ from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.system.backoff import Backoff
 
 SLOT_WAIT_S = 0.2
+
+STABLE_S = 3.0
+"""Time with frames after which a camera works again: the next outage begins with the shortest pause."""
 
 
 class Capture:
@@ -43,14 +46,13 @@ class Capture:
     def run(self, stop: threading.Event) -> None:
         """Deliver frames until `stop` is set or the source ends."""
         while not stop.is_set():
-            tried_s = time.monotonic()
             try:
                 self._source.open()
                 ended = self._deliver(stop)
             except CameraError as exc:
                 if not self._reconnect or self._needs_frame:
                     raise
-                self._wait_before_retry(exc, stop, time.monotonic() - tried_s)
+                self._wait_before_retry(exc, stop)
             else:
                 if ended:
                     self._end(stop)
@@ -60,11 +62,15 @@ class Capture:
 
     def _deliver(self, stop: threading.Event) -> bool:
         """Put frames into the mailbox; return True at the end of a finite source, False after a stop."""
+        stable_s = math.inf
         while not stop.is_set():
             frame = self._source.read()
             if frame is None:
                 return True
             self.waiting = self._needs_frame = False
+            stable_s = min(stable_s, frame.captured_s + STABLE_S)
+            if frame.captured_s >= stable_s:
+                self._backoff.reset()
             if not self._source.lossless:
                 self._mailbox.put_frame(frame)
                 continue
@@ -79,12 +85,11 @@ class Capture:
             self._report_lost(self._end_reason, stop)
         self._mailbox.end()
 
-    def _wait_before_retry(self, exc: CameraError, stop: threading.Event, held_s: float) -> None:
-        """Wait longer after each attempt that soon failed, whether it gave a frame or not."""
+    def _wait_before_retry(self, exc: CameraError, stop: threading.Event) -> None:
         self.waiting = True
         self._source.close()
         self._report_lost(str(exc), stop)
-        stop.wait(self._backoff.next_s(held_s))
+        stop.wait(self._backoff.next_s())
 
     def _report_lost(self, reason: str, stop: threading.Event) -> None:
         """Report an outage once the last frame is taken: a frame after the report would end the outage."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from edge_daemon.system.worker import Worker
 
 WAKE_S = 0.25
 """Longest wait of the loop: a signal takes effect within it."""
+
+FINISH_S = 2.0
+"""Longest time for the commands that were accepted before the end of the loop."""
 
 RESTARTING = "the device stops or restarts; send the request again"
 
@@ -167,12 +171,16 @@ class Daemon:
         return self._outcome
 
     def _finish(self) -> None:
-        """Run the commands that were accepted meanwhile; those that would wait get an error."""
+        """Run the commands that were accepted meanwhile, for `FINISH_S`; the others get an error."""
         self._mailbox.close()
         batch = self._mailbox.take_all(0)
         self._publish(batch.events)
-        self._publish(self._pipeline.process(batch.frame, batch.instructions))
-        self._publish(self._pipeline.reject_waiting(RESTARTING))
+        left = deque(batch.instructions)
+        end_s = self._clock.monotonic() + FINISH_S
+        while left and self._clock.monotonic() < end_s:
+            self._publish(self._pipeline.process(None, [left.popleft()]))
+        self._publish(self._pipeline.process(batch.frame, ()))
+        self._publish(self._pipeline.reject_waiting(left, RESTARTING))
 
     def _publish(self, happened: Iterable[Event]) -> None:
         for event in happened:

@@ -194,15 +194,14 @@ class PeerExamples:
         statement = "SELECT name FROM fleet_groups WHERE name LIKE ?"
         stored = [row[0] for row in self._store.query(statement, f"{_DEVICE}%")]
         insert = "INSERT INTO fleet_groups (name) VALUES (?)"
-        if not stored:  # a locked store or a full disk does not prevent the start: the next one stores the id
-            with suppress(StoreError):
-                self._store.query(insert, _DEVICE + device)
-        elif stored != [_DEVICE + device]:
-            with self._store.transaction():
-                for name in stored:
-                    self._make_former(name.removeprefix(_DEVICE), device)
-                    self._store.query("DELETE FROM fleet_groups WHERE name = ?", name)
-                self._store.query(insert, _DEVICE + device)
+        if stored == [_DEVICE + device]:
+            return
+        # A locked store or a full disk does not prevent the start: the next one stores the id.
+        with suppress(StoreError), self._store.transaction():
+            for name in stored:
+                self._make_former(name.removeprefix(_DEVICE), device)
+                self._store.query("DELETE FROM fleet_groups WHERE name = ?", name)
+            self._store.query(insert, _DEVICE + device)
 
     def former_devices(self) -> dict[str, int]:
         """Return the former ids of this device in the group, each with the number of its last live set.

@@ -59,7 +59,7 @@ def _has_tables(source: sqlite3.Connection) -> bool:
         found = read_schema(source)
     except sqlite3.DatabaseError:
         return False
-    return any(schema <= found for schema in expected_schemas()[1:])
+    return any(schema <= found for schema in expected_schemas(MIGRATIONS)[1:])
 
 
 def _open(path: Path) -> sqlite3.Connection:

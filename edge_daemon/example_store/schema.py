@@ -231,7 +231,7 @@ Schema: TypeAlias = frozenset[tuple[str, ...]]
 
 
 @cache
-def expected_schemas(migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> tuple[Schema, ...]:
+def expected_schemas(migrations: tuple[tuple[str, ...], ...]) -> tuple[Schema, ...]:
     """Return the schema of each version, by version."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         add_checksum_function(connection)
@@ -262,7 +262,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path, expected: Schema) 
 
     An index or a table that a user has added is none of ours.
     """
-    ours = {(each[0], each[1]) for schema in expected_schemas() for each in schema}
+    ours = {(each[0], each[1]) for schema in expected_schemas(MIGRATIONS) for each in schema}
     found = {each for each in read_schema(connection) if each[:2] in ours}
     if different := sorted(expected ^ found):
         kind, name = different[0][:2]
@@ -326,5 +326,5 @@ def checked_version(
         raise CorruptStoreError(f"store '{path}' is corrupt: its header does not fit its tables")
     if version > _MAX_PLAUSIBLE or version < 0 or (tables and version == 0):
         raise CorruptStoreError(f"store '{path}' is corrupt: its version {version} is not of this program")
-    _check_schema(connection, path, expected_schemas(steps[:version])[version])
+    _check_schema(connection, path, expected_schemas(steps)[version])
     return version

@@ -185,7 +185,6 @@ class ConnectionLoop:
         with connection.owner:
             self._sender.process_acknowledgements(connection)
             self._outbox.persist_deferred(time.monotonic())
-            self._outbox.persist_stalled(time.monotonic())
             while connection.received:
                 if warning := self._incoming.handle(connection.received.popleft()):
                     self._log_once(warning)

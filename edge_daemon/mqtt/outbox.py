@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue, WriteBatching
-from edge_daemon.mqtt.stall_detector import StallDetector
 from edge_daemon.system.backoff import Backoff
 
 logger = logging.getLogger(__name__)
@@ -35,10 +34,10 @@ class Outbox:
       each topic is resent, which corrects stale retained values.
     - Telemetry is dropped while there is no connection.
     - Other messages are events: kept in order until acknowledged, with QoS 0 until sent. At most `max_queued`
-      are kept; above that the oldest is dropped and counted. While there is no connection, or one without
-      acknowledgements, `persist` moves them to the persistent queue, except messages that expire, which would
-      be useless after a restart. After one that the broker can't take now (`defer`) the events wait, too, up
-      to half a minute; the first is then tried again.
+      are kept; above that the oldest is dropped and counted. While there is no connection `persist` moves
+      them to the persistent queue, except messages that expire, which would be useless after a restart.
+      After one that the broker can't take now (`defer`) the events wait, too, up to half a minute; the first
+      is then tried again.
 
     `put` is for any thread; all other methods and the persistent queue belong to the thread that owns the
     connection. `next_telemetry` also is for a thread that owns it for a moment, as it reads no disk. `now_s`
@@ -63,8 +62,6 @@ class Outbox:
         self._dropped = 0
         self._disk_failing = False
         self._batching = WriteBatching()
-        self._stall = StallDetector()
-        self._stalled = False
 
     def put(self, message: Message) -> None:
         """Queue a message. Never blocks."""
@@ -103,7 +100,6 @@ class Outbox:
             self._sent.clear()
             self._resend.clear()
             self._deferred, self._probe = False, None
-            self._stall, self._stalled = StallDetector(), False
             self._enforce_limit()
         self._delete_acknowledged()
         self._persistent.rewind()
@@ -219,13 +215,12 @@ class Outbox:
     def persist(self) -> bool:
         """Move the queued events to the persistent queue and return whether there were any.
 
-        Those in flight are copied. All stay in memory if the disk can't be written.
+        They stay in memory if the disk can't be written.
         """
-        in_flight = self._in_flight_in_memory()
         with self._lock:
             deferred = [each for each in self._resend if each.row is None and _is_durable(each.message)]
             self._resend = deque(each for each in self._resend if each not in deferred)
-            events = [each.message for each in (*in_flight.values(), *deferred)]
+            events = [each.message for each in deferred]
             events += [message for message in self._queue if _is_durable(message)]
             self._queue = deque(message for message in self._queue if not _is_durable(message))
         if not events:
@@ -235,46 +230,12 @@ class Outbox:
         except sqlite3.Error as exc:
             self._log_disk_error(exc)
             with self._lock:
-                self._queue.extendleft(reversed(events[len(in_flight) :]))
+                self._queue.extendleft(reversed(events))
         else:
             self._disk_failing = False
-            self._read_rows(in_flight)
             with self._lock:
                 self._dropped += dropped
         return True
-
-    def _in_flight_in_memory(self) -> dict[int, QueuedMessage]:
-        """Return the events in flight that are to be the first unread ones of the persistent queue."""
-        if self._resend or self._persistent.has_unread:
-            return {}
-        return {
-            mid: each for mid, each in self._sent.items() if each.row is None and _is_durable(each.message)
-        }
-
-    def _read_rows(self, in_flight: dict[int, QueuedMessage]) -> None:
-        """Read the rows of events in flight, so that an acknowledgement deletes them."""
-        for mid, sent in in_flight.items():
-            stored = self._next_stored()
-            if stored is None or stored.message != sent.message:  # above the limit the oldest are dropped
-                self._persistent.rewind()
-                return
-            self._sent[mid] = stored
-            self._probe = stored if sent is self._probe else self._probe
-
-    def persist_stalled(self, now_s: float) -> None:
-        """Persist in batches, once an event has waited some seconds, until the broker has everything."""
-        if self._stalled:
-            self._stalled = not self.idle
-        elif self._stall.due(now_s) and self._stall.is_stalled(self._in_memory(), now_s):
-            self._stalled, self._batching = True, WriteBatching()
-        if self._stalled:
-            self.persist_if_due(now_s)
-
-    def _in_memory(self) -> list[Message]:
-        """Return the events that are not on disk, oldest first."""
-        with self._lock:
-            waiting = [each.message for each in (*self._sent.values(), *self._resend) if each.row is None]
-            return [message for message in (*waiting, *self._queue) if _is_durable(message)]
 
     def persist_deferred(self, now_s: float) -> None:
         """Persist in batches while the broker can't take the events.

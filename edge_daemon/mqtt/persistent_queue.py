@@ -30,7 +30,15 @@ from edge_daemon.mqtt.queued_event import (
 )
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.sqlite import Connection, free_name, is_damage, is_locked, make_durable, move_aside
+from edge_daemon.system.sqlite import (
+    Connection,
+    free_name,
+    is_damage,
+    is_locked,
+    make_durable,
+    move_aside,
+    with_journals,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -282,7 +290,8 @@ def _open(path: Path | None) -> sqlite3.Connection:
 
 def _has_damaged_version(path: Path, exc: sqlite3.Error) -> bool:
     """Return whether only the file's header can forbid the writing: it has the version that may write."""
-    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) and not disk_refuses(path)
+    files = [each for each in with_journals(path) if each.exists()]
+    writable = all(os.access(each, os.W_OK) for each in (*files, path.parent)) and not disk_refuses(path)
     return exc.sqlite_errorname == "SQLITE_READONLY" and writable
 
 
@@ -300,16 +309,27 @@ def _prepare(path: Path | str) -> sqlite3.Connection:
         [[found]] = database.execute("PRAGMA quick_check(1)")
         if found != "ok":
             raise ValueError(found)
-        has_checksum = _check_columns(database, exists=version == _VERSION)
+        _check_columns(database, exists=version == _VERSION)
         make_durable(database)
-        database.execute(SCHEMA)
-        if not has_checksum:
-            database.execute(ADD_CHECKSUM)
-        database.execute(f"PRAGMA user_version = {_VERSION}")
+        _make_table(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _make_table(database: sqlite3.Connection) -> None:
+    """Make the table, or add its checksums; another process may do the same now.
+
+    It writes in any case, which finds a header that forbids it.
+    """
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        has_checksum = _check_columns(database, exists=False)
+        database.execute(SCHEMA)
+        if not has_checksum:
+            database.execute(ADD_CHECKSUM)
+        database.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 def _check_columns(database: sqlite3.Connection, *, exists: bool) -> bool:

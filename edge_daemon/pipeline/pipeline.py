@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -147,7 +147,7 @@ class Pipeline:
             self._make_copy()
         now = self._clock.monotonic()
         for region in self._regions.values():
-            yield from region.pop_finished(now)
+            yield from region.pop_finished(now, idle=frame is None)
         yield from self._poll_store(now)
         if self._fleet is not None:
             yield from self._fleet.advance()
@@ -160,15 +160,17 @@ class Pipeline:
         """Return the smallest scale that the regions need of a frame of this width and height."""
         return max(region.least_scale(size) for region in self._regions.values())
 
-    def reject_waiting(self, error: str) -> Iterator[events.Event]:
-        """Reply with an error to the commands that still wait for a frame or for the store."""
-        waiting: list[Command] = [*self._labeller.pop_pending(), *self._snapshots.pop_all()]
+    def reject_waiting(self, others: Iterable[Instruction], error: str) -> Iterator[events.Event]:
+        """Reply with an error to the commands that wait for a frame or the store, and to `others`."""
+        waiting: list[Instruction] = [*self._labeller.pop_pending(), *self._snapshots.pop_all(), *others]
         waiting += self._changes.pop_all()
         if self._scenes is not None:
             waiting += self._scenes.pop_press()
         for region in self._regions.values():
+            yield from region.finish_objects(self._clock.monotonic())
             waiting += region.pop_triggers()
-        yield from (events.CommandReply(command, error=error) for command in waiting)
+        commands = (each for each in waiting if not isinstance(each, CameraFailed | ClockSet))
+        yield from (events.CommandReply(command, error=error) for command in commands)
 
     def close(self) -> None:
         """Close the store."""

@@ -224,6 +224,10 @@ class RegionPipeline:
         self._smoother.reset()
         self._recent.reset()
         self.reset_static_scene()
+        return self.finish_objects(now)
+
+    def finish_objects(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Return the events of the objects that have a frame, though they may still be in view."""
         return [] if self._tracker is None else self._tracker.abort(now)
 
     def reset_static_scene(self) -> None:
@@ -231,9 +235,9 @@ class RegionPipeline:
         if self._static_scene is not None:
             self._static_scene.reset()
 
-    def pop_finished(self, now: float) -> Sequence[ObjectPassed | CommandReply]:
-        """Return the events of the objects that passed by `now` (monotonic)."""
-        return () if self._tracker is None else self._tracker.pop_finished(now)
+    def pop_finished(self, now: float, *, idle: bool = False) -> Sequence[ObjectPassed | CommandReply]:
+        """Return the events of the objects that passed by `now` (monotonic); `idle`: no frame waits."""
+        return () if self._tracker is None else self._tracker.pop_finished(now, idle=idle)
 
     def trigger(self, command: Trigger) -> None:
         """Start an object. Raises RequestError where objects are not triggered."""
@@ -261,7 +265,7 @@ class RegionPipeline:
 
     def set_tracker(self, make: TrackerFactory, now: float) -> list[ObjectPassed | CommandReply]:
         """Replace the tracker; return the last events of the old one, with replies to all its triggers."""
-        happened = [*self.reset(now), *self.pop_finished(math.inf)]
+        happened = [*self.reset(now), *self.pop_finished(math.inf, idle=True)]
         self._tracker = make(self.name)
         return happened
 

@@ -22,9 +22,6 @@ MAX_WAITING = 16
 
 _TRIGGER_TIMEOUT_S = 5.0
 
-_LATE_FRAME_S = 1.0
-"""Time after the end of a window for which its frames are awaited, unless a later one is seen."""
-
 _CENTRED_POWER = 2
 
 _SHARPNESS = 3
@@ -126,8 +123,11 @@ class ObjectTracker(Protocol):
     def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
         """Add the prediction of the object in this frame."""
 
-    def pop_finished(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """Return the events of the objects that have passed by `now` (monotonic), and replies to triggers."""
+    def pop_finished(self, now: float, *, idle: bool = False) -> list[ObjectPassed | CommandReply]:
+        """Return the events of the objects that have passed by `now` (monotonic), and replies to triggers.
+
+        `idle` says that no frame waits to be processed.
+        """
 
     def trigger(self, command: Trigger) -> None:
         """Start an object by a trigger. Raises RequestError for a tracker without triggers."""
@@ -174,7 +174,7 @@ class MotionGate:
         if self._current is not None:
             self._current.add(frame, prediction, visibility)
 
-    def pop_finished(self, now: float) -> list[ObjectPassed | CommandReply]:
+    def pop_finished(self, now: float, *, idle: bool = False) -> list[ObjectPassed | CommandReply]:
         """Return the events of the objects that have left the zone."""
         passed, self._passed = self._passed, []
         return [event for votes in passed for event in _passed_events(self._region, votes, now)]
@@ -225,9 +225,9 @@ class TriggerWindow:
         for votes in self._receiving(frame.captured_s):
             votes.add(frame, prediction, visibility)
 
-    def pop_finished(self, now: float) -> list[ObjectPassed | CommandReply]:
+    def pop_finished(self, now: float, *, idle: bool = False) -> list[ObjectPassed | CommandReply]:
         """Return the events of the objects whose window has ended, in the order of their triggers."""
-        finished = [index for index in range(len(self._open)) if self._is_over(index, now)]
+        finished = [index for index in range(len(self._open)) if self._is_over(index, now, idle)]
         finished_pairs = [self._open[index] for index in finished]
         self._open = [pair for index, pair in enumerate(self._open) if index not in finished]
         return [
@@ -266,13 +266,13 @@ class TriggerWindow:
                 receiving.append(votes)
         return receiving
 
-    def _is_over(self, index: int, now: float) -> bool:
+    def _is_over(self, index: int, now: float, idle: bool) -> bool:
         command, votes = self._open[index]
         if not votes.frames:
             return now - command.pressed_s > _TRIGGER_TIMEOUT_S
         later = any(other.frames for _, other in self._open[index + 1 :])
         end_s = command.pressed_s + self._window_s
-        return later or self._seen_s > end_s or now > end_s + _LATE_FRAME_S
+        return later or self._seen_s > end_s or (idle and now > end_s)
 
 
 def _reply_events(

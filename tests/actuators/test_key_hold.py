@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.actuators.key_hold import KeyHold
+from edge_daemon.actuators.key_hold import KeyHold, LabelReader
+from edge_daemon.mqtt.topics import Topics
 
 
 @pytest.fixture
@@ -36,11 +37,21 @@ def test_the_key_is_released_when_results_stop(key_hold: KeyHold) -> None:
     assert key_hold.next_change(11.01) is None
 
 
-def test_after_a_loss_the_key_is_down_from_the_next_label_and_result(key_hold: KeyHold) -> None:
+def test_after_a_loss_the_key_is_down_from_the_next_result(key_hold: KeyHold) -> None:
     key_hold.set_label("left")
     key_hold.record_result(10.0)
     key_hold.all_off()
     assert key_hold.active(10.1) == frozenset()
+    key_hold.record_result(10.2)
+    assert key_hold.active(10.3) == {"KEY_LEFT"}
+
+
+def test_after_a_lost_connection_the_label_is_another_one(key_hold: KeyHold) -> None:
+    reader = LabelReader(Topics("b", ("frame",)), key_hold, "frame")
+    key_hold.set_label("left")
+    key_hold.record_result(10.0)
+    key_hold.all_off()
+    reader.forget()
     key_hold.record_result(10.2)
     assert key_hold.active(10.3) == frozenset(), "the label may have been cleared meanwhile"
     key_hold.set_label("left")

@@ -14,6 +14,7 @@ from edge_daemon.config.page_settings import (
     keep_aside,
     write_page_settings,
 )
+from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import LoadedConfig, load_config, load_with_sources
 from edge_daemon.config.yaml_source import ConfigSource
 from edge_daemon.domain.errors import ConfigError
@@ -228,8 +229,8 @@ def test_a_setting_is_part_of_the_revision(folder: Folder) -> None:
 def test_settings_lie_beside_the_store_that_they_were_made_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    (tmp_path / "state").mkdir()
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
     mine.write_text(f"store: {{path: {tmp_path}/mine.sqlite}}\n")
     other.write_text(f"store: {{path: {tmp_path}/other.sqlite}}\n")
@@ -238,6 +239,10 @@ def test_settings_lie_beside_the_store_that_they_were_made_for(
     assert loaded.page.path == tmp_path / "mine.sqlite.settings.yaml"
     assert load_config(mine).smoothing.window == 9
     assert load_config(other).smoothing.window == load_config(None).smoothing.window == 5
-    assert load_with_sources(None).page.path == tmp_path / "state" / "settings.yaml"
+    assert load_with_sources(None).page.path == tmp_path / "state" / "edge_daemon" / "settings.yaml"
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "service"))
+    assert load_with_sources(mine).page.path == tmp_path / "service" / "settings.yaml"
+    shipped = package_data("config") / "default.yaml"
+    assert load_with_sources(shipped).page.path == tmp_path / "service" / "settings.yaml"
     given = load_with_sources(mine, [f"web.settings_file={tmp_path}/given.yaml"])
     assert given.page.path == tmp_path / "given.yaml"

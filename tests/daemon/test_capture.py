@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from edge_daemon.daemon.capture import Capture
+from edge_daemon.daemon.capture import STABLE_S, Capture
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.commands import CameraFailed
 from edge_daemon.domain.errors import CameraError
@@ -21,6 +21,7 @@ class ScriptedSource:
     """Delivers a script of frames and faults; counts the calls of open and close."""
 
     lossless = True
+    period_s = 0.0
 
     def __init__(self, *script: str) -> None:
         self._script: Iterator[str] = iter(script)
@@ -40,7 +41,7 @@ class ScriptedSource:
             case "lost":
                 raise CameraError("the cable is out")
         self._seq += 1
-        return Frame(np.zeros((2, 2, 3), np.uint8), self._seq, 0.0, datetime.now(UTC))
+        return Frame(np.zeros((2, 2, 3), np.uint8), self._seq, self._seq * self.period_s, datetime.now(UTC))
 
 
 def drain(mailbox: Mailbox, stop: threading.Event) -> tuple[list[int], list[str], bool]:
@@ -138,4 +139,17 @@ def test_a_camera_that_gives_one_frame_and_fails_again_is_tried_less_and_less_of
     stop = RecordedPauses(5)
     Capture(source, mailbox, Backoff(first_s=0.5, max_s=30)).run(stop)
     assert stop.pauses == [0.5, 1, 2, 4, 8]
+    thread.join()
+
+
+def test_a_camera_that_worked_for_some_seconds_is_tried_again_soon() -> None:
+    """Some network cameras end their stream every few seconds."""
+    source = ScriptedSource(*(*("frame",) * 10, "lost") * 5)
+    source.lossless, source.period_s = False, STABLE_S / 8
+    mailbox = Mailbox()
+    thread = threading.Thread(target=lambda: [mailbox.take_all(0.05) for _ in range(40)])
+    thread.start()
+    stop = RecordedPauses(5)
+    Capture(source, mailbox, Backoff(first_s=0.5, max_s=30)).run(stop)
+    assert stop.pauses == [0.5] * 5
     thread.join()

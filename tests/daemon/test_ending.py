@@ -76,3 +76,24 @@ def test_commands_that_were_accepted_before_a_reload_are_executed_or_get_an_erro
     assert errors.pop("Undo") is None, "the store was at hand"
     assert set(errors.values()) == {RESTARTING}
     assert not daemon._mailbox.submit(Undo(Origin("mqtt", "request", 2))), "nobody would answer it"
+
+
+def test_a_stop_does_not_wait_for_commands_that_take_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["camera={type: synthetic, size: [160, 120], fps: 5}", "mqtt.host=null"]
+    config = load_config(None, [*settings, f"store.path={tmp_path}/examples.sqlite"])
+    daemon, recorder = build(config), Recorder()
+    daemon._sinks = [*daemon._sinks, recorder]
+    monkeypatch.setattr("edge_daemon.daemon.daemon.FINISH_S", 0.0)
+    given = [Undo(Origin("mqtt", "request", number)) for number in range(20)]
+    real = daemon._mailbox.close
+
+    def close_with_many_commands() -> None:
+        assert daemon._mailbox.submit(*given)
+        real()
+
+    monkeypatch.setattr(daemon._mailbox, "close", close_with_many_commands)
+    daemon.stop()
+    daemon.run()
+    assert [reply.error for reply in recorder.replies] == [RESTARTING] * len(given)

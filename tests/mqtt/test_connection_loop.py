@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +14,6 @@ import pytest
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import ListExamples, Origin
-from edge_daemon.mqtt import stall_detector
-from edge_daemon.mqtt.client import MAX_IN_FLIGHT
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from tests.harness.mosquitto import Mosquitto
@@ -79,41 +73,6 @@ def test_the_will_is_published_by_a_broker_without_retained_messages(version: Ve
         listener.wait_for(f"{BASE}/availability", b"online")
         proxy.cut()
         listener.wait_for(f"{BASE}/availability", b"offline")
-
-
-def test_events_that_a_hung_broker_does_not_acknowledge_are_written_to_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stall_detector, "STALL_S", 0.3)
-    path, count = tmp_path / "events.sqlite", MAX_IN_FLIGHT + 5
-
-    def stored() -> int:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            [[rows]] = database.execute("SELECT count(*) FROM event")
-            return int(rows)
-
-    with (
-        Mosquitto() as broker,
-        Listener(broker.port) as listener,
-        Device(at(broker.port, keepalive_s=600), queue_path=path) as device,
-    ):
-        device.wait_connected()
-        device.sink.handle(label_changed("before"))
-        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 1)
-        assert stored() == 0
-        os.kill(broker.pid, signal.SIGSTOP)
-        try:
-            for number in range(count):
-                device.sink.handle(label_changed(f"label-{number}", seq=number))
-            wait_until(lambda: stored() == count)
-            assert device.sink.connected, "the keepalive is longer"
-        finally:
-            os.kill(broker.pid, signal.SIGCONT)
-        wait_until(lambda: stored() == 0)
-        device.sink.handle(events.Button("end", "press"))
-        wait_until(lambda: '"name":"end"' in "".join(listener.texts(f"{BASE}/event")))
-        received = [json.loads(text) for text in listener.texts(f"{BASE}/event")]
-    assert [each.get("label") for each in received[1:-1]] == [f"label-{number}" for number in range(count)]
 
 
 @both_versions

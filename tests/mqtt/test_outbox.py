@@ -8,7 +8,6 @@ import pytest
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.outbox import Outbox, QueuedMessage
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
-from edge_daemon.mqtt.stall_detector import STALL_S
 
 WINDOW = 20
 
@@ -326,22 +325,3 @@ def test_a_deferred_message_of_somebody_else_defers_no_event() -> None:
     outbox.put(event(1))
     outbox.defer(77, 0.0)
     assert send_all(outbox) == ["1"]
-
-
-def test_an_event_in_flight_that_is_persisted_is_sent_once_unless_the_connection_ends() -> None:
-    outbox = make_outbox(10)
-    outbox.connected()
-    for number in range(4):
-        outbox.put(event(number))
-    for mid in range(2):
-        queued = outbox.next(2, 0.0)
-        assert queued is not None
-        outbox.sent(queued, mid)
-    for now_s in (0.0, STALL_S):
-        outbox.persist_stalled(now_s)
-    outbox.acknowledged(0)
-    assert not outbox.idle
-    outbox.disconnected()
-    outbox.connected()
-    assert send_all(outbox) == ["1", "2", "3"]
-    assert outbox.idle

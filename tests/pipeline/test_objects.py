@@ -84,7 +84,7 @@ def test_the_reply_to_a_trigger_has_the_label_of_its_object(triggered: Bench) ->
 
 def test_a_trigger_ends_in_time_even_when_frames_stop(triggered: Bench) -> None:
     triggered.show(RED, instructions=(Trigger(triggered.clock.monotonic(), MQTT),))
-    triggered.clock.advance(1.3)
+    triggered.clock.advance(0.3)
     assert len(objects(list(triggered.pipeline.process(None, ())))) == 1
 
 

@@ -38,9 +38,10 @@ class KNNRegressor:
         similarities = query.similarities[rows]
         weights = 1.0 / (np.maximum(1.0 - similarities, 0.0) + _EPSILON)
         shares = np.bincount(examples.class_ids[rows], weights / weights.sum(), len(examples.labels)).tolist()
-        weight_of = {
-            number(label): share for label, share in zip(examples.labels, shares, strict=True) if share
-        }
+        weight_of: dict[float, float] = {}
+        for label, share in zip(examples.labels, shares, strict=True):
+            if share:  # labels such as 10 and 10.0 are one number
+                weight_of[number(label)] = weight_of.get(number(label), 0.0) + share
         value = sum(weight * taught for taught, weight in weight_of.items())
         found = Interpolation(value, _weight_beside(value, weight_of))
         confidences = dict(zip(examples.labels, shares, strict=True))

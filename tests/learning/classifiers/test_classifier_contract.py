@@ -217,3 +217,12 @@ def test_on_a_tie_the_named_label_leads_the_ranking() -> None:
     assert [row.label for row in tied.ranking] == ["dog", "cat", "bird"]
     rejected = Prediction(UNKNOWN, {"cat": 0.5, "dog": 0.5}, 0.1)
     assert [row.label for row in rejected.ranking] == ["cat", "dog"]
+
+
+def test_two_spellings_of_a_number_are_one_number() -> None:
+    classifier = make_classifier("regression", k=3, unknown="off")
+    for example_id, label in enumerate(("10", "10.0", "1e1"), 1):
+        classifier.add(np.array([1.0, 0.1 * example_id]), label, example_id)
+    prediction = classifier.predict(np.array([1.0, 0.2]))
+    assert prediction.label == "10"
+    assert prediction.confidence == pytest.approx(1.0)
