@@ -1,4 +1,4 @@
-"""Whole numbers written in ASCII digits alone, as in /proc, in headers and in file names."""
+"""Reading of whole numbers from texts such as headers and file names: ASCII digits only."""
 
 from __future__ import annotations
 
