@@ -9,6 +9,7 @@ from typing import Protocol
 
 from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.daemon.standstill import StandstillCheck
 from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.commands import Command
@@ -130,7 +131,9 @@ class Daemon:
     def run(
         self, on_classified: Callable[[], None] = _ignore, on_started: Callable[[], None] = _ignore
     ) -> Outcome:
-        """Run the loop; stop and close all parts at its end. Raises the exception of a crashed worker.
+        """Run the loop; stop and close all parts at its end.
+
+        Raises the exception of a crashed worker, and EdgeError if one hangs.
 
         `on_classified` is called after the first classified frame, which shows that model, camera and
         regions fit together; `on_started` after all parts have started, the page among them.
@@ -153,6 +156,7 @@ class Daemon:
 
     def _loop(self) -> Outcome:
         self._publish([self._pipeline.settings()])
+        standstill = StandstillCheck((*self._sinks, *self._inputs), self._clock.monotonic())
         while self._outcome is None:
             batch = self._mailbox.take_all(WAKE_S)
             if batch.crash is not None:
@@ -163,6 +167,7 @@ class Daemon:
                 self.frame_size = batch.frame.size
                 if self._latest_frame is not None:
                     self._latest_frame.set(batch.frame)
+            standstill.check(self._clock.monotonic())
             self._feed_watchdog(saw_frame=batch.frame is not None)
             if batch.quit:
                 return Outcome.STOPPED

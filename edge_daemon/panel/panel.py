@@ -142,6 +142,8 @@ class Panel:
     without one.
     """
 
+    name = "panel"
+
     def __init__(
         self,
         buttons: Sequence[ButtonOptions],
@@ -169,7 +171,9 @@ class Panel:
         self._pending_commands: deque[Command] = deque(maxlen=MAX_QUEUED)
         self._queue_full = False
         self._edges_lost = False
-        self._worker = Worker("panel", self.run, on_crash)
+        self._worker = Worker(self.name, self.run, on_crash)
+        self.turns = 0
+        """Turns of the loop; that they go on shows that the pin library does not hang."""
 
     def start(self) -> None:
         """Open the pins and start the thread. Raises PanelError."""
@@ -177,9 +181,9 @@ class Panel:
         self._worker.start()
 
     def stop(self) -> None:
-        """End the thread, switch the LEDs off and release the pins."""
-        self._worker.stop()
-        self._pins.close()
+        """End the thread, switch the LEDs off and release the pins, unless the thread hangs among them."""
+        if self._worker.stop():
+            self._pins.close()
 
     def open(self) -> None:
         """Open the pins without a thread, for a caller of `run_once`. Raises PanelError."""
@@ -205,6 +209,7 @@ class Panel:
         """Process edges and events until `stop` is set."""
         while not stop.is_set():
             self.run_once(WAKE_S)
+            self.turns += 1
 
     def run_once(self, timeout_s: float) -> None:
         """Wait for an edge, an event or a deadline, at most `timeout_s`, and process everything pending."""

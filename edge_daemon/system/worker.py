@@ -28,14 +28,16 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """Set the stop event and join the thread; after the timeout log a warning and go on."""
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Set the stop event and join the thread; after the timeout log a warning and return False."""
         self._stop.set()
         if self._thread.ident is None:
-            return
+            return True
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             log.warning("thread %s did not stop within %.0f s", self.name, timeout_s)
+            return False
+        return True
 
     def _run(self) -> None:
         try:
