@@ -142,6 +142,6 @@ def _run_around(profile: Profile, place: int) -> slice:
 
 
 def _downsample(image: Image) -> Planes:
-    step = -(-max(image.shape[:2]) // _MAX_CELLS)
+    step = min(-(-max(image.shape[:2]) // _MAX_CELLS), *image.shape[:2])
     sampled = image[step // 2 :: step, step // 2 :: step]
     return np.ascontiguousarray(sampled.transpose(2, 0, 1), np.float32)

@@ -134,3 +134,19 @@ def test_vertical_motion_is_measured_along_its_direction() -> None:
     foreground = belt.update((0.1, 0.3))
     assert foreground.object_position == pytest.approx(0.5, abs=0.02)
     assert foreground.zone_share == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize("vertical", [False, True])
+def test_an_object_is_detected_in_a_line_of_pixels(vertical: bool) -> None:
+    detector = MotionDetector(vertical=vertical)
+    line = np.full((640, 1, 3) if vertical else (1, 640, 3), 100, np.uint8)
+    for frame in range(WARMUP_FRAMES):
+        assert detector.update(line, frame * PERIOD_S) is None
+    empty = detector.update(line, 2.0)
+    assert empty is not None
+    assert (empty.zone_share, empty.share) == (0, 0)
+    line.reshape(-1, 3)[240:400] = 200
+    seen = detector.update(line, 2.1)
+    assert seen is not None
+    assert seen.zone_share == 1
+    assert seen.object_position == pytest.approx(0.5, abs=0.02)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from edge_daemon.domain.errors import RequestError
 from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.imaging.scene_model import ABSORBED_S, SAMPLE_S, SceneModel, SceneUpdate
+from edge_daemon.imaging.scene_press import ScenePress
 from tests.harness.shared_files import shared_path
 from tests.harness.simulated_table import SimulatedTable
 
@@ -247,6 +249,18 @@ def test_a_region_too_small_for_a_mask_has_no_scene() -> None:
     for number in range(100):
         model.update(np.full((9, 9, 3), 100, np.uint8), number * SAMPLE_S)
     assert model.state == "learning"
+
+
+@pytest.mark.parametrize("size", [(640, 1), (640, 5), (1920, 3), (1, 480)])
+def test_a_line_of_pixels_has_no_scene_and_can_be_taught(size: tuple[int, int]) -> None:
+    model = SceneModel()
+    line = np.full((size[1], size[0], 3), 100, np.uint8)
+    model.mark_occupied(line)
+    for second in range(30):
+        assert model.update(line, float(second)) is None
+    assert model.state == "learning"
+    with pytest.raises(RequestError, match="too few for a scene"):
+        ScenePress(0.0).add(line, 1.0)
 
 
 def test_people_who_walk_through_a_real_scene_are_not_a_part_of_it() -> None:
