@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
+RESTORED = "the former scene restored"
+"""Text of the reply to the undo of a press, which keyboard and serial port show as that of any undo."""
+
+
 class PressOfScenes(Struct, eq=False):
     """A press for the scenes of some regions: `waiting` for frames, or `learned` and not stored yet.
 
@@ -127,7 +131,8 @@ class Scenes:
             self._undoable = None
         for scene in chosen:
             scene.use(press.former[scene.region])
-        yield CommandReply(command, data={"scenes": self._described(chosen)})
+        data = {"scenes": self._described(chosen), "text": RESTORED}
+        yield CommandReply(command, data=data)
         yield from (status for scene in chosen for status in scene.report())
 
     def shift_times(self, step: timedelta) -> Iterator[Event]:
