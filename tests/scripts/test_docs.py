@@ -18,9 +18,12 @@ from tests.harness.browser import SIZES, TIMEOUT_MS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+TABLES = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "models").glob("*.md")]
 FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w/.~$-])(?:config|models|packaging|scripts|systemd|tests)/[\w./-]*\w")
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+RULE = re.compile(r"^ *\|[ :|-]+\|$")
 MODULE = re.compile(r"`(?:edge_daemon/)?([a-z_]+/[a-z_/]+\.py)`")
 
 
@@ -119,6 +122,25 @@ def test_paths_in_a_page_exist(page: Path) -> None:
         assert (ROOT / path).exists(), path
     for path in MODULE.findall(text):
         assert (ROOT / path).exists() or (ROOT / "edge_daemon" / path).exists(), path
+
+
+def cells(row: str) -> int:
+    return row.strip().strip("|").count("|") + 1
+
+
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_rows_of_tables_have_the_cells_of_their_head(page: Path) -> None:
+    """Markdown shows a table whose head has another number of cells as text, without a warning."""
+    lines = CODE.sub("", page.read_text()).splitlines()
+    width = 0
+    for before, line in zip(["", *lines], lines, strict=False):
+        if RULE.match(line):
+            width = cells(line)
+            assert cells(before) == width, before
+        elif line.lstrip().startswith("|"):
+            assert not width or cells(line) == width, line
+        else:
+            width = 0
 
 
 def test_the_drawing_of_the_packages_shows_the_layers_of_the_import_contract() -> None:
