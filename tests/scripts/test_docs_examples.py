@@ -98,6 +98,8 @@ def test_extras_that_pages_and_hints_name_exist() -> None:
         extra for path in paths for found in EXTRA.findall(path.read_text()) for extra in found.split(",")
     }
     assert {"arcade", "usb", "web"} <= named <= set(project["optional-dependencies"])
+    kept = re.findall(r"extras\+=,(\w+)", (ROOT / "scripts/install").read_text())
+    assert {"arcade", "heic", "usb"} == set(kept) <= set(project["optional-dependencies"])
 
 
 def resolve(kind: Any, keys: list[str]) -> bool:
