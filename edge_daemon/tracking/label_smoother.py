@@ -19,11 +19,11 @@ class LabelSmoother:
     """Turns one prediction per frame into a stable label.
 
     The first prediction becomes the label at once. Later a challenger must lead the present label by more
-    than `hysteresis` (a share of the frames in the window, 0 to 1), and the present label must have been
-    held for `min_hold_s`. With a window of 5 and a hysteresis of 0.2, a challenger needs 4 of 5 frames, so
-    that two alternating labels change nothing. `unknown` is a label like any other. `now` is monotonic
-    seconds. Interpolated numbers vote together; the label is their median, which changes by more than
-    they scatter in the window.
+    than `hysteresis` (a share of the frames in the window, 0 to 1) or have all frames, and the present label
+    must have been held for `min_hold_s`. With a window of 5 and a hysteresis of 0.2, a challenger needs 4 of
+    5 frames, so that two alternating labels change nothing. `unknown` is a label like any other. `now` is
+    monotonic seconds. Interpolated numbers vote together; the label is their median, which changes by more
+    than they scatter in the window.
     """
 
     def __init__(self, window: int = 5, hysteresis: float = 0.2, min_hold_s: float = 0.3) -> None:
@@ -74,7 +74,8 @@ class LabelSmoother:
             numbers = self._numbers()
             return abs(number - self._number) > NUMBER_HYSTERESIS * (numbers[-1] - numbers[0])
         lead = votes[challenger] - votes.get(self._label if self._number is None else _NUMBER, 0)
-        return lead > self._hysteresis * len(self._window) + _ROUNDING
+        frames = len(self._window)
+        return lead > min(self._hysteresis * frames, frames - 1) + _ROUNDING
 
     def _numbers(self) -> list[float]:
         """Return the interpolated numbers in the window, ascending."""

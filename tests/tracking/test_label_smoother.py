@@ -50,8 +50,8 @@ def test_a_window_of_one_follows_every_frame() -> None:
     assert changes(LabelSmoother(1, 0.0, 0.0), "abca") == [(0, "a"), (1, "b"), (2, "c"), (3, "a")]
 
 
-def test_full_hysteresis_never_changes_the_label() -> None:
-    assert changes(LabelSmoother(5, 1.0, 0.0), "aaaaabbbbbbbbbb") == [(0, "a")]
+def test_with_full_hysteresis_a_new_label_needs_all_frames_of_the_window() -> None:
+    assert changes(LabelSmoother(3, 1.0), "aaa" + "bba" + "bbb") == [(0, "a"), (8, "b")]
 
 
 def test_unknown_is_a_label_like_others() -> None:
