@@ -1,4 +1,4 @@
-"""The loops of docs/programs.md, run as they are written, beside the whole daemon and a real broker."""
+"""The programs of docs/programs.md and docs/mqtt.md as written, beside the daemon and a real broker."""
 
 from __future__ import annotations
 
@@ -83,3 +83,28 @@ def test_a_program_runs_for_each_label(kind: str, programs: Path, tmp_path: Path
         if kind == "python":
             wait_for("red ends", times=3)
             wait_for(f"{OTHER_LABEL} ends")
+
+
+def test_the_python_program_of_the_mqtt_page_prints_a_label_while_it_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/mqtt.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script, out = tmp_path / "labels.py", tmp_path / "out"
+    script.write_text(code)
+    red = np.full((120, 160, 3), (200, 40, 40), np.uint8)
+
+    def wait_for(*labels: str) -> None:
+        wait_until(lambda: out.read_text().splitlines()[-len(labels) :] == list(labels), timeout_s=30)
+
+    with Mosquitto() as broker, out.open("wb") as stdout:
+        command = [sys.executable, str(script), broker.host, str(broker.port), "stage"]
+        with subprocess.Popen(command, stdout=stdout) as program:
+            settings = [
+                f"mqtt.host={broker.host}",
+                f"mqtt.port={broker.port}",
+                "buttons=[{pin: 17, label: red}]",
+            ]
+            with Stage(Turntable(red), settings, tmp_path) as stage:
+                stage.click(17)
+                wait_for("red")
+            wait_for("red", "")
+            program.kill()
