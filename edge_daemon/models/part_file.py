@@ -18,6 +18,7 @@ from edge_daemon.system.file_owner import as_owner_of, user_name
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EACCES)
 """Errors from opening a link, a socket or another user's file."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PartFile:
@@ -26,7 +27,8 @@ class PartFile:
     `file` is open for reading and appending, and locked. A link, a pipe, another user's file and a file
     with a second hard link are removed, not used: any user with write access to the folder could have put
     them there. Root works with the rights of the folder's owner. Raises ModelError when another process
-    writes the same file, OSError when it can't be written.
+    writes the same file, OSError when it can't be written. After an error of a full disk no part is kept: the
+    disk would stay full, and the examples may be on it.
     """
 
     file: BufferedRandom
@@ -53,13 +55,15 @@ class PartFile:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.file.flush()
-            if self._is_named() and os.fstat(self.file.fileno()).st_size == 0:
+            with suppress(OSError):  # close() raises it again
+                self.file.flush()
+            is_unwanted = _is_full_disk(value) or os.fstat(self.file.fileno()).st_size == 0
+            if is_unwanted and self._is_named():
                 with as_owner_of(self._target.parent):
                     os.unlink(self._name, dir_fd=self._folder)
         finally:
-            self.file.close()
             os.close(self._folder)
+            self.file.close()
 
     def put_in_place(self) -> None:
         """Rename the file to the target. An existing target is replaced."""
@@ -93,6 +97,12 @@ class PartFile:
             named = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
             return os.path.samestat(named, os.fstat(self.file.fileno()))
         return False
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Return whether a full disk or quota is the error, or its cause."""
+    causes = (error, error.__cause__ if error else None)
+    return any(isinstance(each, OSError) and each.errno in _FULL for each in causes)
 
 
 def _open(folder: int, name: str) -> int:

@@ -121,8 +121,10 @@ def _beside(export: Export, name: str) -> bytes | None:
     """Return a small file of an export or beside a single model, None if there is none."""
     if name in export.names:
         return export.read(name, MAX_LABEL_BYTES)
+    if not _is_single_file(export):
+        return None
     near = export.source.with_name(name)
-    if not _is_single_file(export) or not near.is_file() or near.stat().st_size > MAX_LABEL_BYTES:
+    if not near.is_file() or near.stat().st_size > MAX_LABEL_BYTES:
         return None
     return near.read_bytes()
 
@@ -171,13 +173,28 @@ def _without(trial: Path, error: ModelError) -> str:
 
 
 def _install(trial: Path, target: Path, added: Added) -> Added:
-    if added.labels:
-        names = "".join(f"{label}\n" for label in added.labels)
-        _put(names.encode(), target.with_suffix(".labels.txt"))
-    if manifest_path(trial).exists():
-        _put(manifest_path(trial).read_bytes(), manifest_path(target))
-    _put(trial.read_bytes(), target)
+    """Put the model and the files beside it in place; after an error nothing of a new model is kept."""
+    labels, manifest = target.with_suffix(".labels.txt"), manifest_path(target)
+    is_new = not target.exists()
+    try:
+        if is_new:
+            _remove(labels, manifest)  # of another model, whose file its user has deleted
+        if added.labels:
+            _put("".join(f"{label}\n" for label in added.labels).encode(), labels)
+        if manifest_path(trial).exists():
+            _put(manifest_path(trial).read_bytes(), manifest)
+        _put(trial.read_bytes(), target)
+    except OSError:
+        if is_new:
+            _remove(labels, manifest)
+        raise
     return replace(added, path=target)
+
+
+def _remove(*files: Path) -> None:
+    with as_owner_of(files[0].parent):
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def _put(content: bytes, target: Path) -> None:

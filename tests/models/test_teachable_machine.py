@@ -14,6 +14,7 @@ from edge_daemon.models.teachable_machine import add
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
+from tests.harness.small_disk import SmallDisk
 
 RED = np.tile(np.array([255, 0, 0], np.uint8), (20, 20, 1))
 BLUE = np.tile(np.array([0, 0, 255], np.uint8), (20, 20, 1))
@@ -79,6 +80,13 @@ def test_a_folder_and_a_lobe_export(tmp_path: Path, model_folder: Path) -> None:
     (folder / "signature.json").write_text(json.dumps({"classes": {"Label": ["ripe", "rotten"]}}))
     assert add(folder, model_folder).labels == ("ripe", "rotten")
     assert (model_folder / "lobe.tflite").exists()
+
+
+def test_an_export_in_a_folder_of_its_zip(tmp_path: Path, model_folder: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("converted_tflite/model_unquant.tflite", exported())
+        archive.writestr("converted_tflite/labels.txt", "0 ripe\n1 rotten\n")
+    assert add(tmp_path / "x.zip", model_folder).labels == ("ripe", "rotten")
 
 
 def test_a_quantised_official_model_has_embedded_labels(model_folder: Path) -> None:
@@ -174,6 +182,27 @@ def test_another_model_of_that_name_is_not_overwritten(tmp_path: Path, model_fol
     with pytest.raises(ModelError, match="is another model; choose a name with --name"):
         add(second, model_folder, "mine")
     assert (model_folder / "mine.tflite").read_bytes() == exported()
+
+
+def test_labels_and_range_of_a_deleted_model_are_not_those_of_the_next(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    first = export_zip(tmp_path / "mine.zip", model__tflite=exported(), labels__txt="a\nb\n")
+    (add(first, model_folder, values=parse_range("0..1")).path).unlink()
+    second = tmp_path / "mine.tflite"
+    second.write_bytes(tiny.quantised_pool(tiny.TYPE.UINT8, 1 / 128, 128))
+    assert str(TfliteEmbedder(add(second, model_folder).path).input_range) == "from the scale of its input"
+    assert [path.name for path in model_folder.iterdir()] == ["mine.tflite"]
+
+
+def test_nothing_is_left_on_a_full_disk(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk", "200k")
+    try:
+        with pytest.raises(ModelError, match="No space left on device"):
+            add(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"), disk.folder)
+        assert list(disk.folder.iterdir()) == []
+    finally:
+        disk.close()
 
 
 def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, model_folder: Path) -> None:
