@@ -25,7 +25,7 @@ from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.daemon import SinkService
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.second_connection import open_beside
 from edge_daemon.system.latest_frame import LatestFrame
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def export_examples(store_file: Path, file: BinaryIO) -> None:
     """Write the examples of a store to an archive, from any thread. Raises ArchiveError, StoreError."""
     from edge_daemon.example_store.archive import write_archive_to
 
-    with ExampleStore(store_file) as store:
+    with open_beside(store_file) as store:
         write_archive_to(store, file)
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.example_store.archive import import_archive
-from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.second_connection import open_beside
 from edge_daemon.web.messages import Message
 
 MAX_ARCHIVE_BYTES = 512 << 20
@@ -59,7 +59,7 @@ class ArchiveUpload:
         """Import the archive, `name` to its user: all of its examples or none. One undo takes it back."""
         path = Path(f"/proc/self/fd/{self._current(upload).fileno()}")
         try:
-            with ExampleStore(self._store_path) as store:
+            with open_beside(self._store_path) as store:
                 report = import_archive(store, path)
         except EdgeError as exc:
             raise RequestError(str(exc).replace(str(path), name)) from exc

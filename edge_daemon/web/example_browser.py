@@ -12,6 +12,7 @@ import numpy as np
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.archive import archive_pieces
 from edge_daemon.example_store.image_folders import picture_zip_pieces
+from edge_daemon.example_store.second_connection import open_beside
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.quality.outliers import LabelIssues, find_label_issues
 from edge_daemon.learning.quality.pca_map import PcaProjection, fit_pca
@@ -92,7 +93,7 @@ class ExampleBrowser:
             self._store.close()
             self._store = None
         if self._store is None:
-            self._store = ExampleStore(self._path)
+            self._store = open_beside(self._path)
         return self._store
 
 
