@@ -186,8 +186,8 @@ class UnknownRejector:
     def relaxed_threshold(self) -> float:
         """The threshold of relaxed queries, as of the last query.
 
-        It lies a quarter of the way from `threshold` down to the highest score of a held-out class. If
-        that score reaches the threshold, both thresholds are equal.
+        It lies a share (`relaxation`) of the way from `threshold` down to the highest score of a held-out
+        class. If that score reaches the threshold, both thresholds are equal.
         """
         return self._relaxed_threshold
 
@@ -226,7 +226,7 @@ class UnknownRejector:
         self._threshold = max(lower_bound(known, independent), _held_out_floor(sample, held_out, few_views))
         gap = max(0.0, self._threshold - max(held_out, default=self._threshold))
         self._relaxed_threshold = self._threshold - self._relaxation * gap
-        self._scorer = self._build_scorer(sample, independent, calibrating_classes)
+        self._scorer = self._build_scorer(sample, loo, independent, calibrating_classes)
         if self._copies is not None and sample.well_sampled.all():
             self._pending_fit = partial(
                 fit_other_sessions,
@@ -266,7 +266,11 @@ class UnknownRejector:
         return float(similarities[0] - thresholds[self._examples.class_ids[rows[0]]])
 
     def _build_scorer(
-        self, sample: CalibrationSample, independent: int, calibrating_classes: int
+        self,
+        sample: CalibrationSample,
+        loo: LeaveOneOutScores,
+        independent: int,
+        calibrating_classes: int,
     ) -> Callable[[SearchResult], float]:
         plda = fit_plda(sample.space.coordinates, sample.class_ids, len(self._examples.labels), sample.rank)
         scorer = NoveltyScorer(self._examples, None if plda is None else plda.in_full_space(sample.space))
@@ -276,8 +280,11 @@ class UnknownRejector:
         within_class = between_burst_similarities(
             sample.matrix[rows], sample.burst_ids[rows], sample.class_ids[rows]
         )
-        slack = NEW_CLASS_SLACK_SD * float(within_class.std()) / calibrating_classes
-        least = lower_bound(within_class, independent) - slack
+        if len(within_class) < 2:  # the sample has one burst of each class
+            least = _single_view_threshold(self._examples, loo)
+        else:
+            slack = NEW_CLASS_SLACK_SD * float(within_class.std()) / calibrating_classes
+            least = lower_bound(within_class, independent) - slack
         return partial(self._score_new_classes, scorer, sample.well_sampled, least)
 
     def _score_new_classes(

@@ -106,6 +106,24 @@ def test_a_new_class_uses_the_within_class_similarity_of_the_others(new_examples
     )
 
 
+@pytest.mark.parametrize(("classes", "repetitions"), [(4, 120), (60, 1)])
+def test_a_label_taught_once_is_known_where_the_sample_has_one_burst_of_each_other(
+    classes: int, repetitions: int
+) -> None:
+    examples = EmbeddingIndex()
+    for name in range(classes):
+        view, *others = class_of(name, 3)
+        for each in [view] * repetitions + others + [view] * repetitions:
+            examples.add(each, f"c{name}", len(examples))
+    (view,) = class_of(99, 1)
+    examples.add(view, "new", len(examples))
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    assert not rejector.rejects(examples.search(view))
+    unlike = examples.search(np.where(view == view.max(), view, 0))
+    assert unlike.top_k(1)[0][0] == len(examples) - 1, "the new label is the nearest"
+    assert rejector.rejects(unlike)
+
+
 @pytest.mark.parametrize(("classes", "each"), [(1, 2), (1, 3), (1, 5), (3, 2)])
 def test_the_second_view_does_not_reject_the_third(classes: int, each: int) -> None:
     refused = []
