@@ -114,6 +114,7 @@ def test_what_is_taught_now_leaves_the_old_rows_as_they_are(path: Path, tmp_path
 
 def test_old_rows_have_no_scene_object_or_boot(path: Path) -> None:
     with ExampleStore(path) as store:
+        assert [each.id for each in store.examples()] == [row["id"] for row in LIVING]
         for each in store.examples():
             assert (each.scene_id, each.object_embedding, each.boot_id, each.uptime_s) == (
                 None,

@@ -112,9 +112,15 @@ def test_examples_removed_before_the_clock_was_set_can_be_restored(tmp_path: Pat
 
 def test_a_store_that_is_locked_keeps_its_times_and_the_daemon(tmp_path: Path) -> None:
     dated = DatedStore(tmp_path / "examples.sqlite")
+    taught_at = BOOT + timedelta(seconds=50)
+    dated.teach("cat", taught_at)
     dated.store.close()
     one = ExampleStore(tmp_path / "examples.sqlite", busy_s=0.1)
     trainer = Trainer(one, {}, {}, "s")
+    change = ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds())
     with ExampleStore(tmp_path / "examples.sqlite") as other, other.transaction():
-        trainer.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
+        trainer.set_clock(change)
+    assert [example.created_at for example in one] == [taught_at]
+    trainer.set_clock(change)
+    assert [example.created_at for example in one] == [taught_at + STEP], "the store is not locked any more"
     trainer.close()
