@@ -96,8 +96,8 @@ class ModelOptions(ConfigSection, frozen=True):
 class ClassifierOptions(ConfigSection, frozen=True):
     """The classifier on the embeddings and its open-set rejection.
 
-    `vote: padded` repeats the examples of small classes up to k. With one example per class, the `plain`
-    vote of the browser classifiers ties and always returns the first class.
+    `vote: padded` repeats the examples of small classes up to k. The `plain` vote of the browser classifiers
+    outvotes a class with one example. A tie goes to the class of the nearest example.
     """
 
     type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "auto"

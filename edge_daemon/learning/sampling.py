@@ -49,7 +49,7 @@ def evenly_spaced(rows: Ints, count: int) -> Ints:
 
 
 def unique(numbers: Ints) -> Ints:
-    """Return each number that occurs once, ascending. The numbers are 0 or more."""
+    """Return the distinct numbers, ascending. The numbers are 0 or more."""
     return np.flatnonzero(np.bincount(numbers))
 
 

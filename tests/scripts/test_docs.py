@@ -25,6 +25,7 @@ PATH = re.compile(r"(?<![\w/.~$-])(?:config|models|packaging|scripts|systemd|tes
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 RULE = re.compile(r"^ *\|[ :|-]+\|$")
 MODULE = re.compile(r"`(?:edge_daemon/)?([a-z_]+/[a-z_/]+\.py)`")
+DOCS_PAGE = re.compile(r"\bdocs/[\w./-]*\.md\b")
 
 
 def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
@@ -122,6 +123,13 @@ def test_paths_in_a_page_exist(page: Path) -> None:
         assert (ROOT / path).exists(), path
     for path in MODULE.findall(text):
         assert (ROOT / path).exists() or (ROOT / "edge_daemon" / path).exists(), path
+
+
+@pytest.mark.parametrize("folder", ["edge_daemon", "scripts", "tests"])
+def test_pages_that_a_source_names_exist(folder: str) -> None:
+    named = {page for source in (ROOT / folder).rglob("*.py") for page in DOCS_PAGE.findall(source.read_text())}
+    assert named
+    assert not {page for page in named if not (ROOT / page).exists()}
 
 
 def cells(row: str) -> int:

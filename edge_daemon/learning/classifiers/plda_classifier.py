@@ -17,7 +17,7 @@ from edge_daemon.learning.search_result import SearchResult
 
 MIN_RANK, MAX_RANK = 64, 200
 DIRECTIONS_PER_CLASS = 4
-"""With 64 directions, 40 classes lose 2 points and 75 classes 3 to 7 (docs/heads.md)."""
+"""With 64 directions, 40 classes lose 2 points and 75 classes 3 to 7."""
 
 SUBSPACE_SAMPLE = 200
 """Number of examples, balanced over classes, that give the first subspace: the work of one frame."""

@@ -65,7 +65,7 @@ class AugmentedCopies:
             self.version += 1
 
     def class_thresholds(self, default: float) -> Doubles | None:
-        """Return for each class the cosine that three of four copies have to their example.
+        """Return for each class the `quantile` of the cosines of its copies to their examples.
 
         A class without copies has `default`. None without any copies.
         """
