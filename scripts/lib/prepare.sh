@@ -62,7 +62,7 @@ install_into() {
         PIP_CONSTRAINT=$constraints run_pip "${pip[@]}" --quiet --dry-run --ignore-installed \
             --report "$venv/report.json" "$@"
         "$venv/bin/python" -I scripts/lib/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/held.txt"
-        constraints=$venv/held.txt
+        constraints=$(realpath --relative-to=. "$venv/held.txt") # pip splits these variables at spaces
     fi
     # Environment variables apply to the build as well; a later pip has a separate variable for it.
     PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints run_pip "${pip[@]}" --progress-bar off "$@"
@@ -133,7 +133,7 @@ prepare_venv() {
     elif sees_system_packages .venv 2>/dev/null; then
         flags=(--system-site-packages)
     fi
-    if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+    if was_moved .venv || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
         make_venv
     fi
     stamp="$(.venv/bin/python --version) [$extras] $(cat pyproject.toml packaging/constraints.txt | sha256sum | cut -c1-16)"
@@ -145,6 +145,14 @@ prepare_venv() {
         echo "$stamp" >.venv/installed-for
     fi
     say "ready: $PWD/.venv"
+}
+
+# was_moved VENV: true if it was made at another path, as before a move or in a copied checkout: its commands and the
+# installed program lead there.
+was_moved() {
+    local made
+    made=$(sed -n 's/^command = .* -m venv //p' "$1/pyvenv.cfg" 2>/dev/null) || return 1
+    [ -n "$made" ] && [[ $made != *"$(pwd -P)/$1" ]]
 }
 
 # Create .venv again, with the variables of prepare_venv.

@@ -145,6 +145,20 @@ def test_numpy_stays_the_systems_and_what_rules_it_out_is_older(site: Site) -> N
     assert not list(venv.glob("lib/python*/site-packages/numpy*"))
 
 
+def test_the_path_of_the_environment_may_hold_spaces(site: Site, tmp_path: Path) -> None:
+    """pip splits the path of a constraint at spaces."""
+    site.bring("numpy", "1.2")
+    moved = tmp_path / "Camera für mich"
+    moved.mkdir()
+    for each in [path for path in tmp_path.iterdir() if path != moved]:
+        each.rename(moved / each.name)
+    spaced = Site(moved)
+    venv = spaced.environment()
+    done = spaced.install(venv)
+    assert done.returncode == 0, done.stderr
+    assert versions(venv, "numpy", "kinds") == ["1.2", "1.0"]
+
+
 def test_without_the_systems_packages_the_pinned_versions_come(site: Site) -> None:
     site.bring("numpy", "1.2")
     venv = site.environment(sees_system=False)
