@@ -127,7 +127,8 @@ def test_paths_in_a_page_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["edge_daemon", "scripts", "tests"])
 def test_pages_that_a_source_names_exist(folder: str) -> None:
-    named = {page for source in (ROOT / folder).rglob("*.py") for page in DOCS_PAGE.findall(source.read_text())}
+    sources = [source.read_text() for source in (ROOT / folder).rglob("*.py")]
+    named = {page for text in sources for page in DOCS_PAGE.findall(text)}
     assert named
     assert not {page for page in named if not (ROOT / page).exists()}
 
