@@ -3,7 +3,7 @@
 `manifest.json` describes every example in order, `embeddings.f32` holds their embeddings in that order
 (little-endian float32), `thumbnails/<number>.jpg` their pictures. An object embedding follows the embedding
 of its example. `scenes/<number>.scene` are the scenes in which the examples were taught, in the manifest's
-order. An archive with any other entry is refused. Nothing is unpacked to disk.
+order. An archive with any other entry is refused, except those that macOS adds. Nothing is unpacked to disk.
 
 Version 3 has scenes or object embeddings. An archive with neither has version 1, which older programs read.
 The object embeddings of version 2 are made again, see former_objects.py.
@@ -35,6 +35,7 @@ from edge_daemon.example_store.importing import (
 from edge_daemon.example_store.record import ExampleRecord, pack, unpack
 from edge_daemon.example_store.scene_record import MAX_SCENE_BYTES, SceneSource, StoredScene
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.zipped_pictures import is_file_of_user
 from edge_daemon.imaging.image_io import JPEG_START, MAX_THUMBNAIL_BYTES, read_image
 from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.system.atomic_file import new_file
@@ -257,7 +258,7 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
 def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
     """Return the manifest after comparing the archive's entries and their sizes with it."""
     check_entries(archive)
-    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    sizes = {info.filename: info.file_size for info in archive.infolist() if is_file_of_user(info.filename)}
     if sizes.get(_MANIFEST, 0) > _MAX_MANIFEST_BYTES:
         raise ArchiveError(f"{_MANIFEST} is too large")
     manifest = _decode_manifest(archive.read(_MANIFEST) if _MANIFEST in sizes else b"")
@@ -284,8 +285,8 @@ def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
 def _decode_manifest(content: bytes) -> _Manifest:
     if not content:
         raise ArchiveError(
-            f"it holds no {_MANIFEST}, so it isn't an export of this program; "
-            "unpack a zip of pictures and import the folder"
+            f"it holds no {_MANIFEST}, so it isn't an export of this program; zip the files of an unpacked "
+            "export without their folder, and import pictures with `edge-daemon examples import`"
         )
     # The version first: the manifest of a newer program may have other types.
     version = decode_json(content, _Heading).version

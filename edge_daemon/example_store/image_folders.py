@@ -52,10 +52,11 @@ def find_pictures(
     """Return the pictures of a folder of label folders, sorted by name.
 
     Hidden and system folders are not labels; the log has the number of other files. Raises ArchiveError
-    for a folder without pictures, and for labels that differ only in case or spaces from each other or from
-    those `taught`; LabelError if no folder's name can be a label.
+    for a folder without pictures, an unpacked archive, and labels that differ only in case or spaces from
+    each other or from those `taught`; LabelError if no folder's name can be a label.
     """
     labels = labels or ImportLabels()
+    _refuse_export(root)
     try:
         entries = sorted(path for path in root.iterdir() if not is_hidden(path.name))
         found = [(folder, _pictures_in(folder)) for folder in entries if folder.is_dir()]
@@ -76,6 +77,14 @@ def find_pictures(
     labels.check_renames(str(root))
     check_similar_labels(root, [(name, label) for name, label, _ in chosen], taught, labels)
     return [Picture(label, path) for _, label, files in chosen for path in files]
+
+
+def _refuse_export(root: Path) -> None:
+    """Raise ArchiveError for an unpacked archive: its pictures would all get the label `thumbnails`."""
+    if (root / "embeddings.f32").exists() and (root / "thumbnails").is_dir():
+        raise ArchiveError(
+            f"'{root}' is an unpacked export; import its zip, or zip its files again without the folder"
+        )
 
 
 def read_pictures(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Image]]:

@@ -1,7 +1,7 @@
 """Import of a zip of pictures: label folders, or the project file (`.tm`) of Teachable Machine.
 
-In a project file the pictures are `<class>-!-<number>.jpg`, all at the root beside a `manifest.json`.
-Nothing is unpacked to disk.
+In a project file the pictures are `<class>-!-<number>.jpg`, all at the root beside a `manifest.json`; a class
+name may hold a slash. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from edge_daemon.example_store.importing import ImportLabels
 from edge_daemon.imaging.image_files import is_hidden
 from edge_daemon.imaging.image_io import named_as_image
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
+from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries, entry_path
 
 MAX_PICTURE_BYTES = 64 << 20
 _PROJECT_NAME = re.compile(r"(.+)-!-[^/]*")
-_EMBEDDINGS = "embeddings.f32"
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,14 @@ def is_picture_zip(path: Path) -> bool:
         names = _names(path)
     except (*DAMAGED, OSError, ArchiveError):
         return False
-    return _EMBEDDINGS not in names and any(named_as_image(Path(name)) for name in names)
+    return not is_export(names) and any(named_as_image(Path(name)) for name in names)
+
+
+def is_export(names: Iterable[str]) -> bool:
+    """Return whether files are those of an archive, complete or not, below some folder or not."""
+    places = [PurePosixPath(name) for name in names]
+    files, folders = {place.name for place in places}, {place.parent.name for place in places}
+    return "embeddings.f32" in files or (_MANIFEST in files and "thumbnails" in folders)
 
 
 def find_zipped_pictures(
@@ -69,7 +76,7 @@ def find_zipped_pictures(
         raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
     except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
-    named = {name: _label_of(place) for name, place in _without_common_folder(names).items()}
+    named = _labels_of(names)
     warn_of_others(path, [Path(name) for name, label in named.items() if label is None])
     shown = {name: label for name, label in named.items() if label is not None}
     if not shown:
@@ -84,21 +91,35 @@ def find_zipped_pictures(
     labels.check_renames(str(path))
     check_similar_labels(path, chosen, taught, labels)
     return [
-        ZippedPicture(label, path / name, path, name)
+        ZippedPicture(label, path / name, path, names[name])
         for name, folder in shown.items()
         if (label := taken[folder]) is not None
     ]
 
 
-def _names(path: Path) -> list[str]:
-    """Return the names of the files in a zip, without hidden ones. Raises ArchiveError, OSError, DAMAGED."""
+def _names(path: Path) -> dict[str, str]:
+    """Return the paths of the files in a zip, without hidden ones, and their names there.
+
+    Raises ArchiveError, OSError, DAMAGED.
+    """
     require_regular(path)
     check_directory_size(path)
     with zipfile.ZipFile(path) as archive:
         check_entries(archive)
-        entries = archive.infolist()
-    names = sorted(entry.filename for entry in entries if not entry.is_dir())
-    return [name for name in names if not any(is_hidden(part) for part in PurePosixPath(name).parts)]
+        entries = sorted((entry_path(entry), entry.filename) for entry in archive.infolist())
+    return {name: entry for name, entry in entries if is_file_of_user(name)}
+
+
+def is_file_of_user(name: str) -> bool:
+    """Return whether an entry is neither a folder nor a file of an operating system."""
+    return not name.endswith("/") and not any(is_hidden(part) for part in PurePosixPath(name).parts)
+
+
+def _labels_of(names: Iterable[str]) -> dict[str, str | None]:
+    """Return the label of each file; None for one that is not a picture of a label."""
+    if _MANIFEST in names and any("/" not in name and "-!-" in name for name in names):
+        return {name: _label_of(PurePosixPath(name), is_project=True) for name in names}
+    return {name: _label_of(place) for name, place in _without_common_folder(names).items()}
 
 
 def _without_common_folder(names: Iterable[str]) -> dict[str, PurePosixPath]:
@@ -112,11 +133,10 @@ def _without_common_folder(names: Iterable[str]) -> dict[str, PurePosixPath]:
     return places
 
 
-def _label_of(place: PurePosixPath) -> str | None:
-    """Return an entry's label; None for a file that is not a picture of a label."""
+def _label_of(place: PurePosixPath, *, is_project: bool = False) -> str | None:
     if not named_as_image(Path(place.name)):
         return None
-    if len(place.parts) == 1:
-        match = _PROJECT_NAME.fullmatch(place.name)
-        return match[1] if match else None
+    is_named = is_project or len(place.parts) == 1
+    if is_named and (match := _PROJECT_NAME.fullmatch(str(place))):
+        return match[1]
     return place.parts[0] if len(place.parts) == 2 else None

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from edge_daemon.domain.errors import ArchiveError
 from edge_daemon.imaging.image_files import is_hidden
 from edge_daemon.system.regular_file import open_regular
-from edge_daemon.system.zip_safety import DAMAGED, read_entry
+from edge_daemon.system.zip_safety import DAMAGED, entry_path, leaves_archive, read_entry
 
 MAX_ENTRIES = 1000
 TFLITE_MARK = b"TFL3"
@@ -89,17 +89,17 @@ def _archive(source: Path) -> Export:
         raise ArchiveError(f"{source}: holds {len(entries)} files; an export has a few")
     for entry in entries:
         _refuse_hostile(source, entry)
-    names = tuple(entry.filename for entry in entries if not entry.is_dir() and not _in_hidden(entry))
-    return Export(source, names, lambda name, count: _read_member(source, name, count))
+    paths = {entry_path(entry): entry.filename for entry in entries}
+    names = tuple(path for path in paths if not path.endswith("/") and not _is_hidden(path))
+    return Export(source, names, lambda name, count: _read_member(source, paths[name], count))
 
 
-def _in_hidden(entry: zipfile.ZipInfo) -> bool:
-    return any(is_hidden(part) for part in PurePosixPath(entry.filename).parts)
+def _is_hidden(path: str) -> bool:
+    return any(is_hidden(part) for part in PurePosixPath(path).parts)
 
 
 def _refuse_hostile(source: Path, entry: zipfile.ZipInfo) -> None:
-    path = PurePosixPath(entry.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in entry.filename:
+    if leaves_archive(entry):
         raise ArchiveError(f"{source}: holds a file outside itself ({entry.filename!r}); it is not an export")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise ArchiveError(f"{source}: holds a link ({entry.filename!r}); it is not an export")

@@ -1,11 +1,13 @@
-"""Checks that refuse hostile zip archives before their content is read."""
+"""Checks that refuse hostile zip archives before their content is read, and the names in a zip."""
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from edge_daemon.domain.errors import ArchiveError
@@ -24,6 +26,7 @@ DAMAGED = (
 MAX_UNPACKED_BYTES = 2 * 1024**3
 _MAX_DIRECTORY_BYTES = 16 * 1024**2  # of the names; far above what 50,000 examples need
 _SYMLINK, _FILE_TYPE = 0o120000, 0o170000
+_UTF8 = 0x800
 
 _END = struct.Struct("<4s4H2LH")  # end of central directory (APPNOTE.TXT 4.3.16); [5] is the directory's size
 _MAX_COMMENT = 0xFFFF
@@ -55,13 +58,32 @@ def read_entry(archive: zipfile.ZipFile, name: str, count: int) -> bytes:
         raise zipfile.BadZipFile(str(exc)) from exc
 
 
+def entry_path(info: zipfile.ZipInfo) -> str:
+    """Return an entry's name as its user knows it, with slashes.
+
+    `zip` and macOS write UTF-8 without its flag, and Python reads that as code page 437; Windows PowerShell
+    writes backslashes.
+    """
+    name = info.filename
+    if not info.flag_bits & _UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
+def leaves_archive(info: zipfile.ZipInfo) -> bool:
+    """Return whether an entry's name points outside the folder that it would be unpacked to."""
+    path = entry_path(info)
+    return path.startswith("/") or ".." in path.split("/") or re.match("[A-Za-z]:", path) is not None
+
+
 def check_entries(archive: zipfile.ZipFile) -> None:
     """Raise ArchiveError for entries outside the archive, links, encrypted or repeated entries, zip bombs."""
     infos = archive.infolist()
     for info in infos:
         if reason := _hostile(info, archive.start_dir):
             raise ArchiveError(f"entry {info.filename!r} {reason}")
-    name, times = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 0)
+    name, times = Counter(map(entry_path, infos)).most_common(1)[0] if infos else ("", 0)
     if times > 1:
         raise ArchiveError(f"entry {name!r} is in it {times} times")
     if sum(info.file_size for info in infos) > MAX_UNPACKED_BYTES:
@@ -69,10 +91,9 @@ def check_entries(archive: zipfile.ZipFile) -> None:
 
 
 def _hostile(info: zipfile.ZipInfo, end: int) -> str | None:
-    name = info.filename
     if not 0 <= info.header_offset < end:
         return "lies outside the file"
-    if name.startswith(("/", "\\")) or ":" in name or ".." in name.replace("\\", "/").split("/"):
+    if leaves_archive(info):
         return "points outside the archive"
     if info.external_attr >> 16 & _FILE_TYPE == _SYMLINK:
         return "is a symbolic link"

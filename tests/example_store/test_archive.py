@@ -146,3 +146,10 @@ def test_an_example_that_is_taught_under_another_label_is_named_by_its_number(
     assert report.problems == [
         f"example 0: imported as '{first.label}' but taught as 'fox' already; left out"
     ]
+
+
+def test_an_archive_that_was_packed_again_on_a_mac_is_imported(archive: Path, other: ExampleStore) -> None:
+    with zipfile.ZipFile(archive, "a") as opened:
+        for name in (".DS_Store", "thumbnails/", "__MACOSX/._manifest.json"):
+            opened.writestr(name, b"")
+    assert import_archive(other, archive).added == 3

@@ -68,7 +68,6 @@ _BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
         (_set("..\\up.txt", b""), "points outside the archive"),
         (_set("C:/windows.txt", b""), "points outside the archive"),
         (_set("readme.txt", b"hello"), "'readme.txt' is not in the manifest"),
-        (_set("thumbnails/", b""), "'thumbnails/' is not in the manifest"),
         (lambda contents: contents.pop("thumbnails/000000.jpg"), "'thumbnails/000000.jpg' is missing"),
         (lambda contents: contents.pop("embeddings.f32"), "'embeddings.f32' is missing"),
         (lambda contents: contents.pop("manifest.json"), "holds no manifest.json"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import PIL.Image
 import pytest
 
 from edge_daemon.domain.errors import ArchiveError, LabelError
+from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
 from edge_daemon.example_store.importing import ImportLabels, ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
+from tests.harness.archived_examples import jpeg
 from tests.harness.example_pictures import CountingEmbedder, noise, save, write_tree
 from tests.harness.unit_vectors import unit
 
@@ -260,3 +263,14 @@ def test_an_interrupted_import_keeps_what_was_added_and_goes_on(store: ExampleSt
     assert 0 < kept <= 80
     report = import_pictures(store, CountingEmbedder(), pictures)
     assert (report.added, report.duplicates) == (100 - kept, kept)
+
+
+def test_an_unpacked_archive_is_no_folder_of_the_label_thumbnails(
+    store: ExampleStore, tmp_path: Path
+) -> None:
+    store.add(unit(0), "cat", thumbnail=jpeg(1))
+    write_archive(store, tmp_path / "x.zip")
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        archive.extractall(tmp_path / "x")
+    with pytest.raises(ArchiveError, match="is an unpacked export; import its zip"):
+        find_pictures(tmp_path / "x")

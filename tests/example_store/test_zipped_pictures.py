@@ -36,6 +36,17 @@ def _zip(path: Path, *names: str, manifest: bool = False) -> Path:
     return path
 
 
+def _renamed(path: Path, old: bytes, new: bytes) -> Path:
+    """Replace names in a zip by others of the same length, and clear the flag of UTF-8."""
+    content = bytearray(path.read_bytes().replace(old, new))
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = -1
+        while (at := content.find(mark, at + 1)) >= 0:
+            content[at + flags + 1] &= ~0x08
+    path.write_bytes(content)
+    return path
+
+
 def _shown(pictures: list[Picture]) -> list[tuple[str, str]]:
     return [(picture.label, picture.path.name) for picture in pictures]
 
@@ -111,3 +122,43 @@ def test_an_entry_that_lies_outside_the_file_is_refused(tmp_path: Path, offset: 
     with pytest.raises(ArchiveError, match=r"'cat/1\.jpg' lies outside the file"):
         find_zipped_pictures(path)
     assert not is_picture_zip(path)
+
+
+def test_names_are_read_as_zip_macos_and_powershell_write_them(tmp_path: Path, store: ExampleStore) -> None:
+    packed = _zip(tmp_path / "x.zip", "Käse/1.jpg", "Ka\u0308se/2.jpg", "ねこ/3.jpg", "dog/4.jpg")
+    assert is_picture_zip(_renamed(packed, b"dog/4", b"dog\\4"))
+    found = find_zipped_pictures(packed, (), ImportLabels(renames={"Ka\u0308se": "Käse"}))
+    assert import_pictures(store, CountingEmbedder(), found).problems == []
+    assert store.counts == {"dog": 1, "Käse": 2, "ねこ": 1}
+    assert {example.source for example in store} >= {"dog/4.jpg"}
+
+
+def test_two_entries_of_one_path_are_refused(tmp_path: Path) -> None:
+    packed = _renamed(_zip(tmp_path / "x.zip", "cat/1.jpg", "cat#1.jpg"), b"cat#1", b"cat\\1")
+    with pytest.raises(ArchiveError, match=r"'cat/1\.jpg' is in it 2 times"):
+        find_zipped_pictures(packed)
+
+
+def test_a_colon_in_a_name_is_no_drive(tmp_path: Path) -> None:
+    packed = _zip(tmp_path / "x.zip", "cat/Mon Jan 1 12:30:45 2024.jpg", "size: big/1.jpg")
+    assert [label for label, _ in _shown(find_zipped_pictures(packed))] == ["cat", "size: big"]
+    with pytest.raises(ArchiveError, match="points outside"):
+        find_zipped_pictures(_zip(tmp_path / "y.zip", "C:/cat/1.jpg"))
+
+
+def test_a_class_of_a_project_with_a_slash_is_not_the_part_before_it(tmp_path: Path) -> None:
+    project = _zip(tmp_path / "x.tm", "on/off-!-0.jpg", "dog-!-0.jpg", manifest=True)
+    report = ImportReport()
+    assert [label for label, _ in _shown(find_zipped_pictures(project, (), ImportLabels(report)))] == ["dog"]
+    assert "'on/off'" in report.problems[0]
+    sorted_by_hand = _zip(tmp_path / "y.zip", "dog/dog-!-0.jpg", manifest=True)
+    assert [label for label, _ in _shown(find_zipped_pictures(sorted_by_hand))] == ["dog"]
+
+
+@pytest.mark.parametrize("missing", ["", "manifest.json", "embeddings.f32"])
+@pytest.mark.parametrize("root", ["", "export/"])
+def test_an_archive_that_was_packed_again_is_not_a_zip_of_pictures(
+    root: str, missing: str, tmp_path: Path
+) -> None:
+    names = {"manifest.json", "embeddings.f32", "thumbnails/000000.jpg"} - {missing}
+    assert not is_picture_zip(_zip(tmp_path / "x.zip", *(f"{root}{name}" for name in sorted(names))))

@@ -28,6 +28,14 @@ def test_a_zip_a_folder_and_a_file_are_read_alike(tmp_path: Path) -> None:
         assert export.read("labels.txt", 100) == b"a\n"
 
 
+def test_backslashes_of_powershell_and_colons_are_read(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.zip", {"12:30/labels.txt": b"a\n", "conv/": b""})
+    path.write_bytes(path.read_bytes().replace(b"12:30/", b"12:30\\").replace(b"conv/", b"conv\\"))
+    export = open_export(path)
+    assert export.names == ("12:30/labels.txt",)
+    assert export.read("12:30/labels.txt", 100) == b"a\n"
+
+
 def test_a_zip_bomb_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
     export = open_export(archive(tmp_path / "bomb.zip", {"model.tflite": bytes(64 << 20)}))
     assert (tmp_path / "bomb.zip").stat().st_size < 100_000
