@@ -13,11 +13,11 @@ from typing import Any
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import connect, connect_memory, mark_damaged
-from edge_daemon.example_store.open_files import OpenFiles
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.record import ContentCheck
 from edge_daemon.example_store.recovery import connect_or_recover, connect_or_replace
 from edge_daemon.system.disk import disk_refuses
+from edge_daemon.system.open_files import OpenFiles
 from edge_daemon.system.sqlite import sqlite_errors_of
 
 log = logging.getLogger(__name__)

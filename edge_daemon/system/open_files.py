@@ -1,4 +1,4 @@
-"""Detection of a store that was deleted or replaced while it is open.
+"""Detection of a database that was deleted or replaced while it is open: the store, or the MQTT queue.
 
 The system keeps an open file that has no name any more: changes would succeed and be gone at the next start.
 A journal that stays behind would be folded into the file that took the name.
@@ -20,7 +20,7 @@ class MovedStoreError(LockedStoreError):
 
 
 class OpenFiles:
-    """The files of an open store: the database and its journals."""
+    """The files of an open database: the one at `path`, and its journals."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
@@ -28,7 +28,7 @@ class OpenFiles:
 
     @property
     def deleted(self) -> bool:
-        """True while there is no file at the store's path."""
+        """True while there is no file at the path."""
         try:
             os.stat(self._path)
         except (FileNotFoundError, NotADirectoryError):
@@ -39,17 +39,17 @@ class OpenFiles:
 
     @property
     def replaced(self) -> bool:
-        """True if another file is at the store's path."""
+        """True if another file is at the path."""
         found = _identity(self._path)
         return found is not None and found != self._identities.get(self._path)
 
     @property
     def moved(self) -> bool:
-        """True while changes do not reach the file at the store's path."""
+        """True while changes do not reach the file at the path."""
         return self.deleted or self.replaced
 
     def check(self) -> None:
-        """Raise MovedStoreError if a change would not reach the file at the store's path."""
+        """Raise MovedStoreError if a change of the store would not reach the file at its path."""
         if self.replaced:
             raise MovedStoreError(
                 f"store '{self._path}' was replaced while it was open; it is read again within seconds"
