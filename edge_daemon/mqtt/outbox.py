@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _MAX_TELEMETRY = 100
 _DEFERRAL_S = 1.0
 _MAX_DEFERRAL_S = 30.0
-_MAX_ACKNOWLEDGED_ROWS = 100
+_MAX_FINISHED_ROWS = 100
 
 
 class QueuedMessage(NamedTuple):
@@ -54,7 +54,6 @@ class Outbox:
         self._telemetry: deque[Message] = deque(maxlen=_MAX_TELEMETRY)
         self._sent: dict[int, QueuedMessage] = {}
         self._resend: deque[QueuedMessage] = deque()
-        self._acknowledged_rows: list[int] = []
         self._deferred = False
         self._deferred_until_s = 0.0
         self._deferral = Backoff(_DEFERRAL_S, _MAX_DEFERRAL_S)
@@ -101,7 +100,7 @@ class Outbox:
             self._resend.clear()
             self._deferred, self._probe = False, None
             self._enforce_limit()
-        self._delete_acknowledged()
+        self._delete_finished()
         self._persistent.rewind()
         if was_online:
             self.persist()
@@ -128,8 +127,8 @@ class Outbox:
         with self._lock:
             if self._queue:
                 return QueuedMessage(self._queue.popleft())
-        if self._acknowledged_rows and not self._sent:
-            self._delete_acknowledged()
+        if not self._sent:
+            self._delete_finished()
         return None
 
     def _next_stored(self) -> QueuedMessage | None:
@@ -199,8 +198,8 @@ class Outbox:
         queued = self._sent.pop(mid, None)
         if queued is not None:
             self.drop(queued)
-        if not self._sent and len(self._acknowledged_rows) >= len(self._persistent):
-            self._delete_acknowledged()
+        if not self._sent and not len(self._persistent):
+            self._delete_finished()
 
     def drop(self, queued: QueuedMessage) -> None:
         """Remove a message that is done or can't be sent."""
@@ -208,9 +207,9 @@ class Outbox:
             self._deferred, self._probe = False, None
             self._deferral.reset()
         if queued.row is not None:
-            self._acknowledged_rows.append(queued.row)
-        if len(self._acknowledged_rows) >= _MAX_ACKNOWLEDGED_ROWS:
-            self._delete_acknowledged()
+            self._persistent.finish(queued.row)
+            if self._persistent.finished >= _MAX_FINISHED_ROWS:
+                self._delete_finished()
 
     def persist(self) -> bool:
         """Move the queued events to the persistent queue and return whether there were any.
@@ -219,12 +218,16 @@ class Outbox:
         """
         with self._lock:
             deferred = [each for each in self._resend if each.row is None and _is_durable(each.message)]
-            self._resend = deque(each for each in self._resend if each not in deferred)
             events = [each.message for each in deferred]
             events += [message for message in self._queue if _is_durable(message)]
-            self._queue = deque(message for message in self._queue if not _is_durable(message))
+            if events:
+                self._resend = deque(
+                    each for each in self._resend if each.row is None and each not in deferred
+                )
+                self._queue = deque(message for message in self._queue if not _is_durable(message))
         if not events:
             return False
+        self._persistent.rewind()  # `store` may give the rows of `_resend` other numbers
         try:
             dropped = self._persistent.store(events)
         except sqlite3.Error as exc:
@@ -260,8 +263,7 @@ class Outbox:
         """True if the broker has everything except telemetry."""
         with self._lock:
             queued = bool(self._queue)
-        unacknowledged_rows = len(self._persistent) > len(self._acknowledged_rows)
-        return not (queued or self._sent or self._resend or unacknowledged_rows)
+        return not (queued or self._sent or self._resend or len(self._persistent))
 
     def pop_dropped_count(self) -> int:
         """Return the number of events dropped since the last call."""
@@ -273,15 +275,11 @@ class Outbox:
         """Close the persistent queue."""
         self._persistent.close()
 
-    def _delete_acknowledged(self) -> None:
-        if not self._acknowledged_rows:
-            return
+    def _delete_finished(self) -> None:
         try:
-            self._persistent.remove(self._acknowledged_rows)
+            self._persistent.delete_finished()
         except sqlite3.Error as exc:
             self._log_disk_error(exc)
-        else:
-            self._acknowledged_rows.clear()
 
     def _log_disk_error(self, exc: sqlite3.Error) -> None:
         """Log the first error as a warning: a full disk is a state, not a crash."""

@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from edge_daemon.domain.errors import BrokerError
-from edge_daemon.example_store.open_files import OpenFiles
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.queued_event import (
-    ADD_CHECKSUM,
-    COLUMNS,
-    COLUMNS_OF_0_1_0,
-    INSERT,
-    SCHEMA,
-    SELECT,
-    DamagedEventError,
-    read_event,
-    row_of,
-)
+from edge_daemon.mqtt.queue_file import is_no_file, keep_aside, open_queue_file
+from edge_daemon.mqtt.queued_event import DELETE, INSERT, SELECT, DamagedEventError, read_event, row_of
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.sqlite import (
-    Connection,
-    free_name,
-    is_damage,
-    is_locked,
-    make_durable,
-    move_aside,
-    with_journals,
-)
+from edge_daemon.system.open_files import OpenFiles
+from edge_daemon.system.sqlite import is_damage, is_locked
 
 logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-_VERSION = 1
 _MAX_NAME = 200
 
 FIRST_INTERVAL_S = 1.0
@@ -74,11 +54,15 @@ class WriteBatching:
 class PersistentQueue:
     """A queue in a SQLite file, or in memory if `path` is None: at most `bound` events, oldest first.
 
-    A row stays until `remove`, so that events that were read but not acknowledged are read again after
-    `rewind` or a restart. A file that is damaged or of another version is renamed, never overwritten; one
-    that becomes damaged while it is open, too. While the disk is full or read-only, or another process locks
-    the file, the events are kept in memory. A file that was deleted or replaced while it is open is made
-    again with its events. A row that is damaged, or whose topic is not below `base_topic`, is dropped.
+    An event stays until it was finished and deleted, so that those that were read but not acknowledged are
+    read again after `rewind` or a restart. A file that is damaged or of another version is renamed, never
+    overwritten; one that becomes damaged while it is open, too. While the disk is full or read-only, or
+    another process locks the file, the events are kept in memory. A file that was deleted or replaced while
+    it is open is made again with its events. A row that is damaged, or whose topic is not below
+    `base_topic`, is dropped.
+
+    A row number is never given to another event while the queue is open. `store` may move the events to
+    another file, where they get new ones: `rewind` before it, and use no number from before.
     `has_unread` is True while `next` has an event; it costs no query, because it is checked for every frame.
     Used by one thread at a time. Raises BrokerError for a folder that is missing or not writable.
     """
@@ -90,6 +74,9 @@ class PersistentQueue:
         self._count = 0
         self._last_row = 0
         self._last_read = 0
+        self._last_given = 0
+        self._last_void = 0
+        self._finished: set[int] = set()
         self.has_unread = False
         self._in_memory = False
         self._files: OpenFiles | None = None
@@ -97,7 +84,7 @@ class PersistentQueue:
             self._database = self._open_file()
             self._refresh()
         except (OSError, sqlite3.Error) as exc:
-            if path is None or not (is_locked(exc) or _is_no_file(path) or disk_refuses(path)):
+            if path is None or not (is_locked(exc) or is_no_file(path) or disk_refuses(path)):
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
             self._use_memory(exc)
 
@@ -109,12 +96,14 @@ class PersistentQueue:
 
     def _store(self, messages: Sequence[Message]) -> int:
         with self._database as database:
+            self._delete_rows(database)
             database.executemany(INSERT, map(row_of, messages))
             [[count]] = database.execute("SELECT count(*) FROM event")
             dropped = max(0, count - self._bound)
             database.execute(
                 "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?)", (dropped,)
             )
+        self._finished.clear()
         self._refresh()
         return int(dropped)
 
@@ -130,26 +119,44 @@ class PersistentQueue:
                 self.has_unread = False
                 break
             self._last_read = row[0]
+            self._last_given = max(self._last_given, self._last_read)
             self.has_unread = self._last_read < self._last_row
+            if row[0] in self._finished:
+                continue
             try:
                 return row[0], read_event(row, self._base_topic)
             except DamagedEventError as exc:
                 logger.warning("a waiting MQTT event in %s is dropped: %s", self._path, exc)
+                self.finish(row[0])
                 with contextlib.suppress(sqlite3.Error):
-                    self.remove([row[0]])
+                    self.delete_finished()
         return None
 
-    def remove(self, rows: Iterable[int]) -> None:
-        """Delete events that the broker has acknowledged. Raises sqlite3.Error."""
-        listed = [(row,) for row in rows]
-        self._replacing_damaged(lambda: self._remove(listed))
+    def finish(self, row: int) -> None:
+        """Count and read an event no more, as the broker has acknowledged it. Uses no disk."""
+        if row > self._last_void:
+            self._finished.add(row)
 
-    def _remove(self, rows: Sequence[tuple[int]]) -> None:
+    @property
+    def finished(self) -> int:
+        """Number of finished events that are not deleted yet."""
+        return len(self._finished)
+
+    def delete_finished(self) -> None:
+        """Delete the finished events. Raises sqlite3.Error."""
+        if self._finished:
+            self._replacing_damaged(self._delete_finished)
+
+    def _delete_finished(self) -> None:
         with self._database as database:
-            database.executemany("DELETE FROM event WHERE id = ?", rows)
+            self._delete_rows(database)
+        self._finished.clear()
         self._refresh()
         if not self._count:  # only after an outage, not during it
             self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _delete_rows(self, database: sqlite3.Connection) -> None:
+        database.executemany(DELETE, [(row,) for row in self._finished])
 
     def rewind(self) -> None:
         """Read again from the oldest event."""
@@ -157,8 +164,8 @@ class PersistentQueue:
         self.has_unread = self._last_row > 0
 
     def __len__(self) -> int:
-        """Return the number of queued events."""
-        return self._count
+        """Return the number of queued events that are not finished."""
+        return max(0, self._count - len(self._finished))
 
     def close(self) -> None:
         """Close the file."""
@@ -169,18 +176,20 @@ class PersistentQueue:
         with contextlib.suppress(OSError, sqlite3.Error):
             if self._files is not None:
                 self._files.remove_left_journals()
-            database = _open(self._path)
+            database = open_queue_file(self._path)
             try:
                 with database:
+                    _renumber_above(database, self._last_given)
                     rows = self._database.execute(f"{SELECT} ORDER BY id")
-                    database.executemany(INSERT, _intact(rows, self._base_topic, self._path))
+                    unfinished = (row for row in rows if row[0] not in self._finished)
+                    database.executemany(INSERT, _intact(unfinished, self._base_topic, self._path))
             except sqlite3.Error:
                 database.close()
                 raise
             self._database.close()
-            self._database, self._in_memory = database, False
+            self._in_memory = False
             self._files = None if self._path is None else OpenFiles(self._path)
-            self._refresh()
+            self._use(database)
             self.rewind()
 
     def _next_row(self) -> tuple[Any, ...] | None:
@@ -202,14 +211,13 @@ class PersistentQueue:
             return action()
 
     def _replace(self, path: Path, reason: sqlite3.DatabaseError) -> None:
-        last_row = max(self._last_row, self._last_read)
         self._database.close()
         try:
-            _keep_aside(path, reason)
-            self._database = self._open_file()
-            with self._database as database:  # a row that is acknowledged later must not be a new one
-                database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_row,))
-            self._refresh()
+            keep_aside(path, reason)
+            database = self._open_file()
+            with database:
+                _renumber_above(database, self._last_given)
+            self._use(database)
         except (OSError, sqlite3.Error) as exc:
             self._use_memory(exc)
 
@@ -217,13 +225,21 @@ class PersistentQueue:
         logger.warning("MQTT events wait in memory, as %s can't be written: %s", self._path, reason)
         self._in_memory = True
         self._files = None
-        self._database = _open(None)
-        self._refresh()
+        database = open_queue_file(None)
+        with database:
+            _renumber_above(database, self._last_given)
+        self._use(database)
 
     def _open_file(self) -> sqlite3.Connection:
-        database = _open(self._path)
+        database = open_queue_file(self._path)
         self._files = None if self._path is None else OpenFiles(self._path)
         return database
+
+    def _use(self, database: sqlite3.Connection) -> None:
+        """Continue with another database, whose rows are numbered above all that `next` has returned."""
+        self._database, self._last_void = database, self._last_given
+        self._finished.clear()
+        self._refresh()
 
     def _refresh(self) -> None:
         """Read the number of queued events and the last row."""
@@ -235,8 +251,8 @@ class PersistentQueue:
 def queue_path(folder: Path, base_topic: str) -> Path:
     """Return the queue file of one device; its name contains the base topic.
 
-    Several devices may have their stores in one folder. Version 0.1.0 had one file for all of them; its
-    events are moved to the file of the device whose topics they have.
+    Several devices may have their stores in one folder. Earlier states of 0.1.0 had one file for all of them;
+    its events are moved to the file of the device whose topics they have.
     """
     name = quote(base_topic, safe="")
     if len(name) > _MAX_NAME:
@@ -253,7 +269,7 @@ def queue_path(folder: Path, base_topic: str) -> Path:
 
 def _migrate(shared: Path, path: Path, base_topic: str) -> None:
     where, ours = "WHERE substr(topic, 1, ?) = ?", (len(base_topic) + 1, f"{base_topic}/")
-    with closing(_open(shared)) as source, closing(_open(path)) as target, source:
+    with closing(open_queue_file(shared)) as source, closing(open_queue_file(path)) as target, source:
         source.execute("BEGIN IMMEDIATE")
         rows = source.execute(f"{SELECT} {where} ORDER BY id", ours)
         with target:
@@ -273,76 +289,11 @@ def _intact(rows: Iterable[Sequence[Any]], base_topic: str, path: Path | None) -
             logger.warning("a waiting MQTT event in %s is dropped: %s", path, exc)
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is None:
-        return _prepare(":memory:")
-    if _is_no_file(path):
-        raise OSError("it is a folder" if path.is_dir() else "it is no file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _prepare(path)
-    except (sqlite3.DatabaseError, ValueError) as exc:
-        if isinstance(exc, sqlite3.Error) and not (is_damage(exc) or _has_damaged_version(path, exc)):
-            raise
-        _keep_aside(path, exc)
-        return _prepare(path)
-
-
-def _has_damaged_version(path: Path, exc: sqlite3.Error) -> bool:
-    """Return whether only the file's header can forbid the writing: it has the version that may write."""
-    files = [each for each in with_journals(path) if each.exists()]
-    writable = all(os.access(each, os.W_OK) for each in (*files, path.parent)) and not disk_refuses(path)
-    return exc.sqlite_errorname == "SQLITE_READONLY" and writable
-
-
-def _is_no_file(path: Path) -> bool:
-    return path.exists() and not path.is_file()
-
-
-def _prepare(path: Path | str) -> sqlite3.Connection:
-    database = sqlite3.connect(path, check_same_thread=False, factory=Connection)
-    database.text_factory = partial(str, encoding="utf-8", errors="replace")
-    try:
-        [[version]] = database.execute("PRAGMA user_version")
-        if version not in (0, _VERSION):
-            raise ValueError(f"it is of version {version}")
-        [[found]] = database.execute("PRAGMA quick_check(1)")
-        if found != "ok":
-            raise ValueError(found)
-        _check_columns(database, exists=version == _VERSION)
-        make_durable(database)
-        _make_table(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _make_table(database: sqlite3.Connection) -> None:
-    """Make the table, or add its checksums; another process may do the same now.
-
-    It writes in any case, which finds a header that forbids it.
-    """
-    with database:
-        database.execute("BEGIN IMMEDIATE")
-        has_checksum = _check_columns(database, exists=False)
-        database.execute(SCHEMA)
-        if not has_checksum:
-            database.execute(ADD_CHECKSUM)
-        database.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _check_columns(database: sqlite3.Connection, *, exists: bool) -> bool:
-    """Return whether the table has checksums, or is still to be made; raise ValueError for other columns."""
-    table = database.execute("PRAGMA table_info(event)")
-    columns = [(name, kind, key) for _, name, kind, _, _, key in table]
-    if columns != COLUMNS and columns != COLUMNS_OF_0_1_0 and (columns or exists):
-        raise ValueError("its table has other columns")
-    return columns != COLUMNS_OF_0_1_0
-
-
-def _keep_aside(path: Path, reason: Exception) -> None:
-    kept = free_name(path, "damaged-1")
-    move_aside(path, kept)
-    cause = " ".join(str(reason).split())
-    logger.warning("the waiting MQTT events in %s can't be read (%s); kept as %s", path, cause, kept.name)
+def _renumber_above(database: sqlite3.Connection, number: int) -> None:
+    """Give the rows of a database, and those that follow, numbers above `number`, in the same order."""
+    [[first, last]] = database.execute("SELECT min(id), max(id) FROM event")
+    if first is not None and first <= number:
+        shift = max(number, last)  # no new number is one of the old ones
+        database.execute("UPDATE event SET id = id + ?", (shift,))
+    database.execute("DELETE FROM sqlite_sequence")
+    database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (number,))

@@ -16,10 +16,15 @@ CREATE TABLE IF NOT EXISTS event (
 )
 """
 ADD_CHECKSUM = "ALTER TABLE event ADD COLUMN checksum BLOB"
-"""For a file of version 0.1.0, which reads and writes it with this column, too; its rows have no checksum."""
+"""For a file of an earlier state of 0.1.0, which can still use it then; its rows have no checksum."""
 
-COLUMNS_OF_0_1_0 = [("id", "INTEGER", 1), ("topic", "TEXT", 0), ("payload", "BLOB", 0), ("qos", "INTEGER", 0)]
-COLUMNS = [*COLUMNS_OF_0_1_0, ("checksum", "BLOB", 0)]
+COLUMNS_WITHOUT_CHECKSUM = [
+    ("id", "INTEGER", 1),
+    ("topic", "TEXT", 0),
+    ("payload", "BLOB", 0),
+    ("qos", "INTEGER", 0),
+]
+COLUMNS = [*COLUMNS_WITHOUT_CHECKSUM, ("checksum", "BLOB", 0)]
 """Name, type and place in the primary key."""
 
 _MAX_TOPIC_BYTES = 65_535  # MQTT 5, 1.5.4
@@ -27,6 +32,7 @@ _MAX_PAYLOAD_BYTES = 16 << 20
 """Far above every event; a damaged length must not fill the memory."""
 
 INSERT = "INSERT INTO event (topic, payload, qos, checksum) VALUES (?, ?, ?, ?)"
+DELETE = "DELETE FROM event WHERE id = ?"
 SELECT = f"""
 SELECT id, typeof(topic), typeof(payload),
     CASE WHEN length(CAST(topic AS BLOB)) <= {_MAX_TOPIC_BYTES} THEN CAST(topic AS BLOB) END,

@@ -20,7 +20,7 @@ OLD_SCHEMA = (
 
 
 def write_old(path: Path, *rows: str, schema: str = OLD_SCHEMA, version: int = 1) -> None:
-    """Write a file as version 0.1.0 did, with SQL for each row's values."""
+    """Write a file as earlier states of 0.1.0 did, with SQL for each row's values."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(schema)
         for row in rows:
@@ -93,7 +93,7 @@ def test_no_flipped_bit_of_a_row_changes_an_event(tmp_path: Path) -> None:
         assert len(found) >= 2 or kept
 
 
-def test_a_file_of_version_0_1_0_gets_checksums_and_stays_readable_for_it(tmp_path: Path) -> None:
+def test_a_file_without_checksums_gets_them_and_stays_readable_without(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     write_old(path, "'edge_daemon/q1/event', x'7b7d', 1")
     with closing(PersistentQueue(path, 10, BASE)) as queue:
