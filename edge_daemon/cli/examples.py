@@ -20,7 +20,7 @@ from edge_daemon.app.model_factory import (
 )
 from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
-from edge_daemon.cli.foreign_examples import check_fit, first_byte
+from edge_daemon.cli.foreign_examples import check_fit, first_byte, warn_of_other_models
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.option_values import read_renames
 from edge_daemon.cli.progress import Progress
@@ -71,9 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OLD=NEW",
         help="import a label under another name; repeatable",
     )
-    import_.add_argument(
-        "--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if you know it"
-    )
+    import_.add_argument("--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if known")
     _add_region(import_)
     export = add_action(
         actions, "export", _export, "write NAME.zip (complete), NAME.json (ml5/tfjs) or a folder (pictures)"
@@ -152,6 +150,7 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
         _teach(args, config, store, find_zipped_pictures(path, store.counts, labels), report)
     elif start == b"P":
         report = import_archive(store, path, Progress("checking"), labels)
+        warn_of_other_models(config, store)
     elif start in (b"{", b"[", b'"'):
         records = read_dataset(path, args.space, _region(args, config), labels)
         check_fit(config, records)
@@ -270,7 +269,9 @@ def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int
 
 
 def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    _print_report(args, store, import_salvage(store, args.file))
+    report = import_salvage(store, args.file)
+    warn_of_other_models(config, store)
+    _print_report(args, store, report)
     return 0
 
 

@@ -11,6 +11,7 @@ from edge_daemon.config.schema import Config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.example_store.record import ExampleRecord
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.models.registry import installed_models, shipped_manifests
 from edge_daemon.system.regular_file import open_regular, without_bom
 
@@ -56,6 +57,23 @@ def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
             "--space '%s'",
             model,
             embedder.space,
+        )
+
+
+def warn_of_other_models(config: Config, store: ExampleStore) -> None:
+    """Warn of stored examples that are not of the configured model, as those of another device's archive."""
+    spaces = store.spaces()
+    try:
+        others = sum(spaces.values()) - spaces.get(build_resolved_embedder(config).space, 0)
+    except ModelError as exc:
+        log.warning("the embeddings can't be compared with the model's: %s", exc)
+        return
+    if others:
+        log.warning(
+            "%s of another model or other features, which '%s' does not use; "
+            "`edge-daemon examples reembed` embeds them again from their pictures",
+            counted(others, "example"),
+            model_name(config),
         )
 
 

@@ -147,6 +147,17 @@ def test_examples_are_reembedded_for_another_model(shell: Shell) -> None:
     assert shell.ask("reembed", model=_OTHER)[0]["added"] == 0
 
 
+def test_an_archive_of_another_model_is_imported_with_the_remedy(shell: Shell, tmp_path: Path) -> None:
+    shell.ask("add", "cat", shared_path("images/cat.jpg"))
+    shell.run("export", tmp_path / "x.zip")
+    shell.run("import", tmp_path / "x.zip")
+    assert "another model" not in shell.error
+    shell.run("clear")
+    shell.run("import", tmp_path / "x.zip", model=_OTHER)
+    assert "1 example of another model or other features, which 'mobilenet_v1_0.5_160_quant'" in shell.error
+    assert "`edge-daemon examples reembed`" in shell.error
+
+
 def kept_aside(shell: Shell, folder: Path) -> Path:
     """Teach, damage an index, let the store be salvaged, and clear it; the damaged file."""
     shell.ask("import", shared_path("images/imprinting/train"))
