@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_daemon.domain.errors import BrokerError
+from edge_daemon.system.free_port import free_port
 
 HOST = "127.0.0.1"
 _SEARCH_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
@@ -21,7 +22,7 @@ class Mosquitto:
     """A mosquitto process on a free port of the loopback interface; a context manager. Raises BrokerError."""
 
     def __init__(self, program: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="edge-daemon-broker-")
@@ -64,9 +65,3 @@ def find_mosquitto() -> str | None:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

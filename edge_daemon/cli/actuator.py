@@ -19,10 +19,9 @@ from edge_daemon.domain.errors import LabelError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.serializer import utc_ms
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.clock import SystemClock, utc_ms
 from edge_daemon.system.unblocked_output import drop_unread_logs, may_write
 
 log = logging.getLogger(__name__)

@@ -45,8 +45,9 @@ _MAX_INCOMING_BYTES = 65_536
 class MqttBridge:
     """Queues events for the broker and runs the connection. Implements interfaces.Sink.
 
-    `handle` may be called from any thread and never blocks. Results are dropped while there is no connection
-    and above the rate of their region in `result_limits`. `wake` interrupts the loop's wait for the socket.
+    `handle` belongs to one thread, the daemon's main thread, and never blocks. Results are dropped while
+    there is no connection and above the rate of their region in `result_limits`. `wake` interrupts the loop's
+    wait for the socket.
     """
 
     def __init__(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 from contextlib import suppress
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from edge_daemon.domain.errors import BrokerError
+from edge_daemon.system.free_port import free_port
 from edge_daemon.system.pip_hint import pip_install
 
 _START_S = 10.0
@@ -78,8 +78,8 @@ class EmbeddedBroker:
 
         for _ in range(_TRIES - 1):
             with suppress(StartError):
-                return await self._start_at(_free_port())
-        return await self._start_at(_free_port())
+                return await self._start_at(free_port())
+        return await self._start_at(free_port())
 
     async def _start_at(self, port: int) -> Any:
         from amqtt.broker import Broker
@@ -95,10 +95,3 @@ def _config(host: str, port: int) -> dict[str, Any]:
         "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -233,7 +233,7 @@ class ExampleExporter:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the scratch folders of exports of version 0.1.0 that were killed."""
+    """Remove the scratch folders of killed exports of earlier states of 0.1.0."""
     for scratch in folder.glob(".mqtt-export-*"):
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -40,8 +40,8 @@ class Outbox:
       is then tried again.
 
     `put` is for any thread; all other methods and the persistent queue belong to the thread that owns the
-    connection. `next_telemetry` also is for a thread that owns it for a moment, as it reads no disk. `now_s`
-    is monotonic.
+    connection. A thread that owns it for a moment may send telemetry by `next_telemetry`, `sent` and `drop`,
+    which use no disk for it. `now_s` is monotonic.
     """
 
     def __init__(self, max_queued: int, persistent: PersistentQueue) -> None:

@@ -11,7 +11,7 @@ TOO_LARGE = 0x95
 MIN_BOUND = 65_544
 """Bytes of the longest possible topic and a packet id: the minimum of a readable shortened packet."""
 
-_CONNACK, _PUBLISH, _PUBACK, _PUBREC = 0x20, 0x30, 0x40, 0x50
+_PUBLISH, _PUBACK, _PUBREC = 0x30, 0x40, 0x50
 _KIND = 0xF0
 _FAILURES = 0x80
 _IMPLEMENTATION_SPECIFIC = 0x83

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import singledispatchmethod
 from itertools import count
 from typing import get_args
@@ -19,6 +19,7 @@ from edge_daemon.mqtt.examples_payload import examples_payload
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress
 from edge_daemon.mqtt.topics import Topics, is_region
+from edge_daemon.system.clock import utc_ms
 
 _DIGITS = 4
 _MAX_RANKED = 10
@@ -28,7 +29,10 @@ _RESPONSE_EXPIRY_S = 60
 
 
 class EventSerializer:
-    """Turns one device's events into messages, without I/O. Any thread may use it.
+    """Turns one device's events into messages, without I/O.
+
+    `messages_for` numbers the events and keeps the last `info`, so it belongs to one thread. The other
+    methods change nothing and are for any thread.
 
     `qos` applies to all messages except results and snapshots, which are telemetry with QoS 0.
     """
@@ -314,11 +318,6 @@ def _ranking(prediction: Prediction) -> list[payloads.RankingEntry]:
         payloads.RankingEntry(label=row.label, confidence=round(row.confidence, _DIGITS))
         for row in prediction.ranking[:_MAX_RANKED]
     ]
-
-
-def utc_ms(moment: datetime) -> str:
-    """Return a timezone-aware time as UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def encode(payload: payloads.Payload) -> bytes:

@@ -1,4 +1,4 @@
-"""The system's clocks."""
+"""The system's clocks, and a time as text."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ class SystemClock:
     def utc(self) -> datetime:
         """Return the wall-clock time, timezone-aware."""
         return datetime.now(UTC)
+
+
+def utc_ms(moment: datetime) -> str:
+    """Return a timezone-aware time as ISO 8601 in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,7 +16,8 @@ from edge_daemon.example_store.second_connection import open_beside
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.quality.outliers import LabelIssues, find_label_issues
 from edge_daemon.learning.quality.pca_map import PcaProjection, fit_pca
-from edge_daemon.web.messages import Message, utc_ms
+from edge_daemon.system.clock import utc_ms
+from edge_daemon.web.messages import Message
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector

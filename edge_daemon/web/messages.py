@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from edge_daemon.domain import events
 from edge_daemon.domain.types import Evaluation
+from edge_daemon.system.clock import utc_ms
 
 Message = Mapping[str, object]
 
@@ -95,11 +95,6 @@ def edit(event: events.Event) -> Message | None:
         case _:
             return None
     return {"type": "edit", "via": event.command.origin.via, **change}
-
-
-def utc_ms(at: datetime) -> str:
-    """Format a time as ISO 8601 in UTC with milliseconds."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _evaluation(evaluation: Evaluation | None) -> Message | None:

@@ -21,11 +21,10 @@ from edge_daemon.actuators.key_hold import KeyHold, LabelReader
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.serializer import utc_ms
 from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
-from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.clock import SystemClock, utc_ms
 from edge_daemon.system.testing import ManualClock
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener

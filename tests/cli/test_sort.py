@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.mqtt.serializer import utc_ms
+from edge_daemon.system.clock import utc_ms
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.running_command import BASE, TIMEOUT_S, started

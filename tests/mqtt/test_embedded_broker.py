@@ -35,7 +35,7 @@ def test_a_subscriber_receives_from_a_device_at_the_embedded_broker() -> None:
 def test_a_port_that_is_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], free_port()])
-        monkeypatch.setattr("edge_daemon.mqtt.embedded_broker._free_port", lambda: next(ports))
+        monkeypatch.setattr("edge_daemon.mqtt.embedded_broker.free_port", lambda: next(ports))
         with EmbeddedBroker() as broker:
             assert broker.port != taken.getsockname()[1]
             with Subscriber(MqttOptions(host=broker.host, port=broker.port, version=broker.version), "#"):
