@@ -28,12 +28,13 @@ from edge_daemon.learning.sampling import Floats, Ints
 ClassifierFactory: TypeAlias = Callable[[EmbeddingIndex], Classifier]
 
 CLASSIFIERS: Mapping[str, ClassifierFactory] = {
-    "knn": lambda examples: NearestNeighbours(examples, ties="nearest"),
+    "knn": lambda examples: NearestNeighbours(examples, vote="padded", ties="nearest"),
     "centroid": NearestCentroid,
     "linear": SoftmaxRegression,
     "discriminant": PLDAClassifier,
     "auto": ModelSelector,
 }
+"""The classifiers with the defaults of the configuration."""
 
 GRID: Mapping[str, ClassifierFactory] = {
     "centroid": NearestCentroid,

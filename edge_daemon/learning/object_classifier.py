@@ -257,17 +257,21 @@ def make_object_classifier(
     type: str = "auto",
     k: int = 3,
     metric: Metric = "cosine",
-    vote: Vote = "plain",
+    vote: Vote = "padded",
     unknown: float | str = "auto",
     cohort: Cohort | None = None,
 ) -> ObjectClassifier:
-    """Return a classifier without examples. Raises ConfigError for an invalid value.
+    """Return a classifier without examples; the defaults are those of the configuration.
 
-    `cohort` is of whole photos, so it is for regions.
+    Raises ConfigError for an invalid value. `cohort` is of whole photos, so it is for regions.
     """
     regions = make_example_classifier(type, k, metric, vote, unknown, cohort=cohort)
     objects = make_example_classifier(
-        *(type, k, metric, vote, unknown),
+        type,
+        k,
+        metric,
+        vote,
+        unknown,
         relaxation=OBJECT_RELAXATION,
         copies_quantile=SINGLE_VIEW_QUANTILE,
         shows_place=False,

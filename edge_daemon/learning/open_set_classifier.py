@@ -78,13 +78,13 @@ def make_classifier(
     type: str = "auto",
     k: int = 3,
     metric: Metric = "cosine",
-    vote: Vote = "plain",
+    vote: Vote = "padded",
     unknown: float | str = "auto",
     classes: Sequence[str] = (),
     augment_query: QueryAugmentation | None = None,
     cohort: Cohort | None = None,
 ) -> OpenSetClassifier:
-    """Return a classifier without examples.
+    """Return a classifier without examples; the defaults are those of the configuration.
 
     `classes` are those of the model, for `pretrained`. `augment_query`: see `EmbeddingIndex`; `cohort`: see
     `UnknownRejector`. Raises ConfigError for an invalid value.

@@ -8,6 +8,7 @@ import pytest
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation import few_shot
 from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset
+from edge_daemon.learning.open_set_classifier import make_classifier
 
 
 def dataset(classes: int = 4, each: int = 30, spread: float = 0.5, size: int = 48) -> Dataset:
@@ -33,6 +34,17 @@ def test_a_split_trains_with_the_shots_of_each_class_and_tests_with_all_others()
 def test_too_few_pictures_are_named() -> None:
     with pytest.raises(ConfigError, match="'a' has 30 pictures; at least 31 are needed for 30 shots"):
         few_shot.split(dataset(), 30, 0)
+
+
+def test_knn_votes_as_on_the_device() -> None:
+    data = dataset(spread=1.5)
+    part, device = few_shot.split(data, 2, seed=0), make_classifier("knn", unknown="off")
+    for row in part.train.tolist():
+        device.add(data.vectors[row], data.labels[data.class_ids[row]], row)
+    named = [device.predict(data.vectors[row]).label for row in part.test.tolist()]
+    expected = np.zeros((4, 4), np.intp)
+    np.add.at(expected, (data.class_ids[part.test], [data.labels.index(each) for each in named]), 1)
+    np.testing.assert_array_equal(few_shot.evaluate_split(data, CLASSIFIERS["knn"], part), expected)
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
+import msgspec
 import numpy as np
 import pytest
 
+from edge_daemon.config.schema import ClassifierOptions
 from edge_daemon.domain.errors import ConfigError, EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Prediction
+from edge_daemon.learning.object_classifier import make_object_classifier
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 
 
@@ -15,6 +21,13 @@ def taught(classifier: OpenSetClassifier) -> OpenSetClassifier:
     for example_id, (embedding, label) in enumerate(examples):
         classifier.add(embedding, label, example_id)
     return classifier
+
+
+@pytest.mark.parametrize("factory", [make_classifier, make_object_classifier])
+def test_the_defaults_are_those_of_the_configuration(factory: Callable[..., OpenSetClassifier]) -> None:
+    parameters = inspect.signature(factory).parameters
+    configured = msgspec.structs.asdict(ClassifierOptions())
+    assert {name: parameters[name].default for name in configured} == configured
 
 
 def test_nothing_taught_is_unknown() -> None:

@@ -73,7 +73,7 @@ def compare_answers(count: int, rounds: int, cache: Path) -> Iterator[Comparison
 
 
 def _ours(taught: Taught, queries: list[Vector]) -> Rival:
-    classifier = make_classifier("knn", K)
+    classifier = make_classifier("knn", K, vote="plain")
     for number, (vector, label) in enumerate(taught):
         classifier.add(vector, label, number)
     return InProcess(classifier.predict, lambda prediction: prediction.ranking[0].label, queries)
