@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from edge_daemon.board.digits import read_digits
@@ -20,6 +21,7 @@ from edge_daemon.tflite.metadata import read_metadata
 MAX_BYTES = 4 << 20
 MAX_LABELS = 100_000
 _NUMBERED = re.compile(r"(\d{1,6})[ \t:,;]+(.*)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _LISTS = ("labels", "classes", "class_names", "Label", "label")
 _NAMES = ("label", "name", "display_name", "title")
 _OWN = ("{stem}.labels.txt", "{stem}_labels.txt", "{stem}.txt", "{stem}.labels.json")
@@ -112,6 +114,19 @@ def parse_class_names(content: bytes, name: str) -> tuple[str, ...]:
     return _distinct(labels)
 
 
+def format_class_names(labels: Iterable[str]) -> str:
+    """Return the text of a label file from which `parse_class_names` reads these names, made distinct.
+
+    Names that would be taken for numbered lines or for JSON are numbered.
+    """
+    names = _distinct(labels)
+    text = "".join(f"{name}\n" for name in names)
+    with suppress(ModelError):
+        if parse_class_names(text.encode(), "") == names:
+            return text
+    return "".join(f"{number} {name}\n" for number, name in enumerate(names))
+
+
 def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, ...]:
     """Return the labels if there is one per class. Raises ModelError that names both counts."""
     if len(labels) == classes:
@@ -122,7 +137,8 @@ def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, 
 
 def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the labels with a number appended to each repeated one, and a name for each empty one."""
-    names = [label.strip() or f"class {number}" for number, label in enumerate(labels)]
+    lines = [_LINE_END.sub(" ", label).strip() for label in labels]
+    names = [label or f"class {number}" for number, label in enumerate(lines)]
     taken, seen = set(names), set()
     for index, name in enumerate(names):
         if name in seen:
@@ -134,7 +150,7 @@ def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _from_lines(text: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    lines = [line.strip() for line in _LINE_END.split(text)]
     while lines and not lines[-1]:
         lines.pop()
     numbered = [_NUMBERED.fullmatch(line) for line in lines]

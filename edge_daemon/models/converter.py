@@ -13,6 +13,7 @@ from edge_daemon.imaging.image_files import find_images
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.input_range import MINUS_ONE_TO_ONE, InputRange
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
+from edge_daemon.models.class_names import format_class_names
 from edge_daemon.models.keras_network import (
     Floats,
     KerasNetwork,
@@ -187,5 +188,5 @@ def convert_to_folder(
     converted.write_bytes(content)
     write_manifest(converted, MINUS_ONE_TO_ONE)
     if model.labels:
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels), encoding="utf-8")
+        (folder / "labels.txt").write_text(format_class_names(model.labels), encoding="utf-8")
     return original_range

@@ -13,6 +13,7 @@ from edge_daemon.models.class_names import (
     check_count,
     embedded_class_names,
     find_class_names,
+    format_class_names,
     parse_class_names,
     read_class_names,
 )
@@ -180,7 +181,7 @@ def _install(trial: Path, target: Path, added: Added) -> Added:
         if is_new:
             _remove(labels, manifest)  # of another model, whose file its user has deleted
         if added.labels:
-            _put("".join(f"{label}\n" for label in added.labels).encode(), labels)
+            _put(format_class_names(added.labels).encode(), labels)
         if manifest_path(trial).exists():
             _put(manifest_path(trial).read_bytes(), manifest)
         _put(trial.read_bytes(), target)

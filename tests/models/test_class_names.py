@@ -11,6 +11,7 @@ from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.class_names import (
     check_count,
     embedded_class_names,
+    format_class_names,
     load_class_names,
     parse_class_names,
 )
@@ -166,3 +167,16 @@ def test_of_several_embedded_files_the_one_that_the_metadata_names_is_read(tmp_p
     model = tmp_path / "m.tflite"
     model.write_bytes(stream.getvalue())
     assert embedded_class_names(model) == ("red", "blue")
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (("cat", "dog"), ("cat", "dog")),
+        (("2 peace", "0 fist", "1 finger"), ("2 peace", "0 fist", "1 finger")),
+        (("[nothing]", "cat"), ("[nothing]", "cat")),
+        (("two\nlines", "cat", ""), ("two lines", "cat", "class 2")),
+    ],
+)
+def test_names_that_are_written_are_read_again(names: tuple[str, ...], read: tuple[str, ...]) -> None:
+    assert parse_class_names(format_class_names(names).encode(), "") == read

@@ -73,6 +73,14 @@ def test_an_export_is_a_classifier_and_an_embedder_at_once(tmp_path: Path, model
     ]
 
 
+def test_names_that_begin_with_numbers_keep_their_classes(tmp_path: Path, model_folder: Path) -> None:
+    zipped = export_zip(
+        tmp_path / "x.zip", model_unquant__tflite=exported(), labels__txt="0 1 finger\n1 0 fist\n"
+    )
+    added = add(zipped, model_folder)
+    assert load_class_names(added.path, 2) == added.labels == ("1 finger", "0 fist")
+
+
 def test_a_folder_and_a_lobe_export(tmp_path: Path, model_folder: Path) -> None:
     folder = tmp_path / "lobe"
     folder.mkdir()
