@@ -11,6 +11,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.client import Connection, ConnectOptions
+from edge_daemon.mqtt.fleet_link import ask_topic, fleet_filters
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.payloads import Response
@@ -61,8 +62,9 @@ class BrokerTrial:
 
     The client id is a different one. Will and retained messages repeat the retained values of their topics.
     Labels and events trigger actions of subscribers, so they are tried only while the device is not online.
-    `discovery` is the topic of Home Assistant's discovery, None if it is disabled; `fleet` holds the fleet's
-    topic filters.
+    `discovery` is the topic of Home Assistant's discovery, None if it is disabled; `group` is the device's
+    fleet group. Of the fleet's topics the one of requests for records is tried, with an empty one, which all
+    devices ignore.
     """
 
     def __init__(
@@ -71,13 +73,15 @@ class BrokerTrial:
         device: str,
         topics: Topics,
         discovery: str | None = None,
-        fleet: tuple[str, ...] = (),
+        group: str | None = None,
     ) -> None:
         self._options = options
         self._client_id = f"edge_daemon-{device}-doctor"
         self._topics = topics
         self._states = (topics.info, *([] if discovery is None else [discovery]))
-        self._filters = (topics.requests, topics.response("doctor"), *self._states, *fleet)
+        self._fleet_filters = () if group is None else fleet_filters(device, group)
+        self._asks = () if group is None else (ask_topic(device, group),)
+        self._filters = (topics.requests, topics.response("doctor"), *self._states, *self._asks)
         self._wakeup = Wakeup()
         self._connection: Connection
         self._retained: dict[str, bytes] = {}
@@ -95,6 +99,7 @@ class BrokerTrial:
             del self._result.rejections[subscriptions:]
             for message in self._messages():
                 self._try_publish(message)
+            self._try_fleet()
             self._result.rejections += found  # last: the device's own topics are more important
             self._connection.close(graceful=True)
         finally:
@@ -179,9 +184,20 @@ class BrokerTrial:
         for padding in (0, LONG_BYTES):
             body = Response(status="ok", data={"padding": " " * padding} if padding else {})
             yield Message(answer, encode(body), qos, retain=False)
+        yield from (Message(topic, b"", 1, retain=False) for topic in self._asks)
         if self._result.availability != "online" and not hidden:
             yield from (Message(self._topics.label(each), b"", qos, True) for each in self._topics.regions)
             yield Message(self._topics.event, b"", qos, retain=False)
+
+    def _try_fleet(self) -> None:
+        """Subscribe to the fleet's topics, last: the retained records that follow would delay each answer."""
+        for topic_filter in self._fleet_filters:
+            action = f"subscribing to {topic_filter}"
+            try:
+                self._await_acknowledgement(action, self._connection.subscribe(topic_filter, qos=1))
+            except BrokerError as exc:
+                self._result.rejections.append(f"{action} ended the connection ({exc})")
+                self._connect()
 
     def _try_publish(self, message: Message) -> None:
         """Publish within the known limits; expect an acknowledgement and the delivery to ourselves."""
@@ -226,5 +242,6 @@ class BrokerTrial:
             self._connection.poll(self._wakeup, timeout_s=left_s)
             while self._connection.received:
                 incoming = self._connection.received.popleft()
-                self._echoes.append((incoming.topic, incoming.payload))
+                if incoming.topic in self._filters or incoming.topic == self._topics.availability:
+                    self._echoes.append((incoming.topic, incoming.payload))
         return condition()

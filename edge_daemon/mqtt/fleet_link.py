@@ -112,8 +112,7 @@ class FleetLink:
     @property
     def filters(self) -> tuple[str, ...]:
         """Topic filters to subscribe to: our own topics in every group, and all topics of our group."""
-        own = f"{ROOT}/+/{self._device}/+"
-        return (own,) if self._signer is None else (own, f"{ROOT}/{self._signer.group}/+/+")
+        return fleet_filters(self._device, None if self._signer is None else self._signer.group)
 
     @property
     def in_flight(self) -> int:
@@ -152,7 +151,9 @@ class FleetLink:
         if self._must_ask and window > 0:
             assert self._current is not None
             self._must_ask = False
-            return Message(self._topic(_ASK), pack_records([self._current.live_set]), qos=1, retain=False)
+            assert self._signer is not None
+            topic = ask_topic(self._device, self._signer.group)
+            return Message(topic, pack_records([self._current.live_set]), qos=1, retain=False)
         self._queue_resend()
         if not self._unsent or len(self._in_flight) >= min(window, WINDOW):
             return None
@@ -304,3 +305,14 @@ class FleetLink:
             return pack_records([self._current.live_set])
         names = [str(chunk) for chunk in range(len(self._chunks))]
         return self._chunks.payload(names.index(name)) if name in names else b""
+
+
+def fleet_filters(device: str, group: str | None) -> tuple[str, ...]:
+    """Return the topic filters of a device: its own topics in every group, and all topics of its group."""
+    own = f"{ROOT}/+/{device}/+"
+    return (own,) if group is None else (own, f"{ROOT}/{group}/+/+")
+
+
+def ask_topic(device: str, group: str) -> str:
+    """Return the topic of a device's requests for all records; peers ignore an empty one."""
+    return f"{ROOT}/{group}/{device}/{_ASK}"

@@ -10,26 +10,30 @@ import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
-from edge_daemon.mqtt import broker_trial
+from edge_daemon.mqtt import broker_trial, fleet_link
 from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
 from edge_daemon.mqtt.client import Connection
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
-from tests.harness.mqtt_harness import Device, label_changed
+from tests.harness.mqtt_harness import Device, label_changed, wait_until
 from tests.harness.unreliable_proxy import Proxy
+from tests.mqtt.test_fleet_link import FleetDevice
 
 BASE = "edge_daemon/tray-1"
+FLEET = "edge_daemon/fleet/sorters"
 DISCOVERY = "homeassistant/device/edge_daemon_tray-1/config"
 
 Version = Literal["5", "3.1.1"]
 both_versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
 
-def trial(broker: Mosquitto, version: Version = "5", discovery: str | None = None) -> TrialResult:
+def trial(
+    broker: Mosquitto, version: Version = "5", discovery: str | None = None, group: str | None = None
+) -> TrialResult:
     options = MqttOptions(host=broker.host, port=broker.port, version=version)
-    return BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"]), discovery).run()
+    return BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"]), discovery, group).run()
 
 
 @both_versions
@@ -94,6 +98,55 @@ def test_the_discovery_topic_is_tried_if_enabled() -> None:
     with Mosquitto(acl=f"topic readwrite {BASE}/#\n") as broker:
         assert trial(broker).rejections == []
         assert trial(broker, discovery=DISCOVERY).rejections == [f"publishing at {DISCOVERY}: Not authorized"]
+
+
+@both_versions
+def test_a_fleet_that_an_access_list_denies_is_found(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_trial, "_ECHO_S", 0.3)
+    own = f"topic readwrite {BASE}/#\n"
+    with Mosquitto(acl=f"{own}topic deny edge_daemon/fleet/#\n") as broker:
+        assert trial(broker, version).rejections == []
+        [rejection] = trial(broker, version, group="sorters").rejections
+    assert f"at {FLEET}/tray-1/ask: " in rejection
+    with Mosquitto(acl=f"{own}topic readwrite {FLEET}/tray-1/#\n") as broker:
+        assert trial(broker, version, group="sorters").rejections == []
+
+
+def test_refused_subscriptions_to_the_fleet_are_found(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe = Connection.subscribe
+
+    def refuse_fleet(self: Connection, topic_filter: str, qos: int) -> int | None:
+        mid = subscribe(self, topic_filter, qos)
+        if topic_filter.startswith("edge_daemon/fleet/") and "+" in topic_filter:
+            self.rejections.append(f"subscribing to {topic_filter}: Not authorized")
+        return mid
+
+    monkeypatch.setattr(Connection, "subscribe", refuse_fleet)
+    assert trial(broker, group="sorters").rejections == [
+        "subscribing to edge_daemon/fleet/+/tray-1/+: Not authorized",
+        f"subscribing to {FLEET}/+/+: Not authorized",
+    ]
+
+
+def test_a_running_fleet_is_not_affected_and_its_records_delay_nothing(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_link, "_MAX_RESEND_DELAY_S", 0.0)
+    with FleetDevice(broker, "tray-1") as device, FleetDevice(broker, "tray-2") as peer:
+        with Listener(broker.port, f"{FLEET}/#") as listener:
+            device.publish(*range(1, 40), size=1000)
+            peer.publish(*range(1, 40), size=1000)
+            wait_until(lambda: len({message.topic for message in listener.messages}) == 8)
+            listener.clear()
+            assert trial(broker, group="sorters") == TrialResult(availability="online")
+            listener.publish(f"{FLEET}/end", b"")
+            listener.wait_for(f"{FLEET}/end")
+            topics = {message.topic for message in listener.messages}
+        assert topics == {f"{FLEET}/tray-1/ask", f"{FLEET}/end"}
 
 
 def test_a_running_device_and_its_subscribers_are_not_affected(

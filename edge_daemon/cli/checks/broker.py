@@ -74,7 +74,7 @@ def _try_broker(config: Config) -> TrialResult:
         regions.append(WHOLE_FRAME)
     topics = device_topics(options.base_topic, device, regions)
     discovery = discovery_topic(options.discovery.prefix, device) if options.discovery.enabled else None
-    return BrokerTrial(options, device, topics, discovery).run()
+    return BrokerTrial(options, device, topics, discovery, config.fleet.group).run()
 
 
 def _first_of(clauses: list[str]) -> str:

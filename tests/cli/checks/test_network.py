@@ -52,6 +52,25 @@ def test_a_password_that_only_the_service_can_read_is_no_failure(
     assert "systemd-run" in check.hint
 
 
+def test_an_access_list_that_forbids_the_fleet_is_a_failure_of_the_broker(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acl = "topic readwrite edge_daemon/tray-1/#\ntopic deny edge_daemon/fleet/#\n"
+    with Mosquitto(acl=acl) as broker:
+        settings = [
+            "device.id=tray-1",
+            f"mqtt.host={broker.host}",
+            f"mqtt.port={broker.port}",
+            "mqtt.discovery.enabled=false",
+        ]
+        alone = run_check(capsys, "broker", *settings)
+        status, check = run_check(capsys, "broker", *settings, "fleet.group=sorters")
+    assert (alone[0], alone[1].state) == (0, "ok")
+    assert (status, check.state) == (1, "failed")
+    assert "edge_daemon/fleet/sorters/tray-1/ask: Not authorized" in check.detail
+    assert "mosquitto-acl.conf" in check.hint
+
+
 def test_a_group_with_a_valid_key_passes_and_the_key_is_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
