@@ -28,6 +28,7 @@ CONFIG = Config(
 def presser(monkeypatch: pytest.MonkeyPatch) -> SimulatedButtons:
     """Presses buttons on gpiozero's mock pins."""
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # with or without lgpio
     made = SimulatedButtons()
     monkeypatch.setattr(Device, "pin_factory", made.factory)
     return made
@@ -114,11 +115,12 @@ def test_watching_ends_once_all_have_moved(presser: SimulatedButtons, root: Path
 
 def press_while_watched(presser: SimulatedButtons, root: Path, pins: list[int], watch_s: float) -> Check:
     """Press buttons once the doctor has claimed them."""
+    over = threading.Event()
 
     def press() -> None:
         for pin in pins:
             line = presser.factory.pin(pin)
-            while line.when_changed is None:
+            while line.when_changed is None and not over.is_set():
                 time.sleep(0.01)
             presser.press(pin)
             presser.release(pin)
@@ -128,4 +130,5 @@ def press_while_watched(presser: SimulatedButtons, root: Path, pins: list[int], 
     try:
         return check_gpio(CONFIG, watch_s, root)
     finally:
+        over.set()
         finger.join()
