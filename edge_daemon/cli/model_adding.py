@@ -15,12 +15,13 @@ from pathlib import Path
 from edge_daemon.cli.progress import draw_transfer
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
-from edge_daemon.domain.errors import ModelError
+from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.imaging.input_range import InputRange, parse_range
 from edge_daemon.models import registry
 from edge_daemon.models.teachable_machine import Added, add, check_name
 from edge_daemon.models.web_transfer import is_web_address
 
+_MODEL_JSON = "model.json"
 _GIVEN = "given with --range"
 
 
@@ -74,30 +75,31 @@ def _add_from_web(args: argparse.Namespace) -> Added:
     address = WebAddress.parse(args.path)
     name = check_name(args.name or address.model_name)
     download = downloaded_export(address, registry.download_folder(), draw_transfer)
-    with download as path, _naming_address(path, address.beside("")):
+    with download as path, _naming(f"{path.parent}/", address.beside("")):
         return _add(path, name, args)
 
 
 @contextmanager
-def _naming_address(path: Path, folder: str) -> Iterator[None]:
-    """Name the web address instead of the downloaded file in errors."""
+def _naming(temporary: str, given: str) -> Iterator[None]:
+    """Name the file or address that the user gave instead of a temporary one in errors."""
     try:
         yield
-    except ModelError as exc:
-        raise type(exc)(str(exc).replace(f"{path.parent}/", folder)) from exc
+    except (ArchiveError, ModelError) as exc:
+        raise type(exc)(str(exc).replace(temporary, given)) from exc
 
 
 def _add(path: Path, name: str | None, args: argparse.Namespace) -> Added:
     model = load_config(args.config, [*args.set, *args.more_set]).model
     add_export = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
-    if path.name != "model.json":
+    if path.suffix != ".json" or path.is_dir():
         added = add_export(path, registry.download_folder(), name, values=args.range)
         return added if args.range is None else replace(added, input_range=f"{args.range}, {_GIVEN}")
     from edge_daemon.models.converter import convert_to_folder
 
-    with tempfile.TemporaryDirectory() as folder:
+    own_name = path.resolve().parent.name if path.name == _MODEL_JSON else path.stem
+    with tempfile.TemporaryDirectory() as folder, _naming(folder, str(path)):
         values = convert_to_folder(path, Path(folder), args.range, args.calibrate)
-        added = add_export(Path(folder), registry.download_folder(), name or path.resolve().parent.name)
+        added = add_export(Path(folder), registry.download_folder(), name or own_name)
     origin = _GIVEN if args.range is not None else "as usual for such a model"
     return replace(added, input_range=f"{values}, {origin}")
 

@@ -29,7 +29,7 @@ MAX_LABEL_BYTES = 4 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _LABEL_FILES = ("labels.txt", "signature.json", "labels.json", "class_names.txt")
 _OTHER_EXPORTS = {
-    "model.json": "a TensorFlow.js export; unpack it and add its model.json",
+    "model.json": "a TensorFlow.js export; add its model.json, unpacked with the files beside it",
     "keras_model.h5": "a Keras export; choose 'Tensorflow Lite' in the export dialog instead",
     "saved_model.pb": "a SavedModel; convert it to TFLite first",
 }

@@ -100,7 +100,8 @@ def read_groups(document: Document, name: str) -> tuple[WeightGroup, ...]:
 
 
 def _group(group: Document, name: str) -> WeightGroup:
-    shards = tuple(group["paths"])
+    # TensorFlow.js in a browser writes "./" before the name.
+    shards = tuple(each.removeprefix("./") if isinstance(each, str) else each for each in group["paths"])
     for shard in shards:
         if not isinstance(shard, str) or not _SHARD_NAME.fullmatch(shard) or shard in _RESERVED:
             raise ModelError(f"{name}: a weight shard must be beside model.json, not at {shard!r}")

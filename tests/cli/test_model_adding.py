@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,34 @@ def test_the_range_of_the_original_is_shown_for_a_converted_model(
 ) -> None:
     assert main(["models", "add", str(shared_path("models/doodlenet/model.json")), *words]) == 0
     assert shown in capsys.readouterr().out.splitlines()
+
+
+def test_a_model_that_a_browser_saved_under_another_name_is_converted(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shared_path("models/doodlenet"), tmp_path / "saved", copy_function=shutil.copyfile)
+    saved = (tmp_path / "saved/model.json").rename(tmp_path / "saved/my-model.json")
+    assert main(["models", "add", str(saved)]) == 0
+    assert (home / "my-model.tflite").is_file()
+    document = json.loads(saved.read_text())
+    document["modelTopology"]["model_config"]["config"]["layers"] = []
+    capsys.readouterr()
+    saved.write_text(json.dumps(document))
+    assert main(["models", "add", str(saved)]) == 1
+    assert str(saved) in capsys.readouterr().err
+
+
+def test_an_error_of_a_converted_model_names_its_model_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = {"class_name": "Flatten", "config": {"name": "f", "batch_input_shape": [None, 7, 7, 256]}}
+    (tmp_path / "model.json").write_text(
+        json.dumps(
+            {
+                "modelTopology": {"class_name": "Sequential", "config": {"name": "s", "layers": [head]}},
+                "weightsManifest": [{"paths": [], "weights": []}],
+            }
+        )
+    )
+    assert main(["models", "add", str(tmp_path / "model.json"), "--range", "0..1"]) == 1
+    assert capsys.readouterr().err.startswith(f"edge-daemon: {tmp_path}/model.json: a model with an input")

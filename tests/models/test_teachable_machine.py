@@ -139,7 +139,7 @@ def test_an_edge_tpu_export_is_named(tmp_path: Path, model_folder: Path) -> None
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("model__json", r"TensorFlow\.js export; unpack it"),
+        ("model__json", r"TensorFlow\.js export; add its model\.json"),
         ("keras_model__h5", "Keras export"),
         ("readme__txt", "no model"),
     ],

@@ -38,6 +38,13 @@ def test_doodlenet_is_read_whole(doodlenet: Path) -> None:
     assert sum(weight.nbytes for weight in model.weights.values()) == 2_176_804
 
 
+def test_shards_are_found_as_a_browser_names_them(doodlenet: Path) -> None:
+    manifest = json.loads(doodlenet.read_text())["weightsManifest"]
+    manifest[0]["paths"] = ["./model.weights.bin"]
+    (doodlenet.parent / "group1-shard1of1.bin").rename(doodlenet.parent / "model.weights.bin")
+    assert read_tfjs_model(edit(doodlenet, weightsManifest=manifest)).weights["dense_1/bias"].shape == (345,)
+
+
 def test_quantised_weights_are_scaled_back(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(bytes([0, 255]))
     entry: dict[str, Any] = {"name": "d/kernel", "shape": [1, 2], "dtype": "float32"}
