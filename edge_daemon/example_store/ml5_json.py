@@ -106,7 +106,7 @@ def read_dataset(
     except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
     if not records:
-        raise ArchiveError(str(labels.rejection))
+        raise ArchiveError(str(labels.rejection or f"'{path}': it holds no examples"))
     labels.check_renames(str(path))
     return records
 
@@ -164,7 +164,7 @@ def _parse_flat(content: bytes) -> list[_Class] | None:
         return None
     if not values:
         return None
-    counts = {label: len(_flatten(numbers)) for label, numbers in values.items() if numbers}
+    counts = {label: len(_flatten(label, numbers)) for label, numbers in values.items() if numbers}
     nested = (len(row) for numbers in values.values() for row in numbers if isinstance(row, list))
     row_size = next(nested, None)
     common = math.gcd(*counts.values())
@@ -208,8 +208,8 @@ def _numbers(one: _Class) -> Vector:
     try:
         values = decode_json(one.values, _Numbers) if isinstance(one.values, msgspec.Raw) else one.values
         _refuse_ragged(one, values)
-        numbers = _flatten(values)
-    except (msgspec.DecodeError, KeyError) as exc:
+        numbers = _flatten(one.label, values)
+    except msgspec.DecodeError as exc:
         raise ArchiveError(
             f"class '{one.label}' holds a value that is not a number (null stands for NaN): {exc}"
         ) from exc
@@ -234,9 +234,12 @@ def _refuse_ragged(one: _Class, values: _Numbers) -> None:
             )
 
 
-def _flatten(values: _Numbers) -> list[float]:
-    """Return all numbers in order. Raises KeyError for a missing index."""
+def _flatten(label: str, values: _Numbers) -> list[float]:
+    """Return all numbers of a class in order. Raises ArchiveError for a missing index."""
     if isinstance(values, dict):
+        missing = [str(index) for index in range(len(values)) if index not in values]
+        if missing:
+            raise ArchiveError(f"class '{label}' lacks the number '{missing[0]}' of {len(values)}")
         return [values[index] for index in range(len(values))]
     flat: list[float] = []
     for value in values:

@@ -216,6 +216,8 @@ _HEADER = _tensor("cat", 1, 2)
         ({"dataset": {"0": _HEADER}, "tensors": [{"0": 1, "5": 1}]}, "class 'cat'"),
         ({"dataset": {"0": _HEADER}, "tensors": [{"a": 1, "b": 1}]}, "class 'cat'"),
         ({"dataset": {"0": None}, "tensors": [None]}, "no examples"),
+        ({"cat": {"0": 1, "5": 1}}, "class 'cat' lacks the number '1' of 2"),
+        ({"cat": [[]]}, "no examples"),
         ("[" * 200_000, "not a KNN dataset"),
         ('{"dataset":{},"tensors":[' + "[" * 200_000, "not a KNN dataset"),
     ],
