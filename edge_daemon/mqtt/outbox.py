@@ -91,10 +91,10 @@ class Outbox:
         """End a connection: events sent but not acknowledged are queued again, in order."""
         with self._lock:
             was_online, self._online = self._online, False
-            unacknowledged = [
-                sent.message for sent in (*self._resend, *self._sent.values()) if sent.row is None
-            ]
-            waiting = [*unacknowledged, *self._queue]
+            held = [*self._resend, *(each for each in self._sent.values() if each is not self._probe)]
+            if self._probe is not None:
+                held.insert(0, self._probe)
+            waiting = [*(each.message for each in held if each.row is None), *self._queue]
             self._queue = deque(message for message in waiting if not message.retain)
             self._sent.clear()
             self._resend.clear()
@@ -175,11 +175,12 @@ class Outbox:
         queued = self._sent.pop(mid, None)
         if queued is None:
             return
-        if queued is self._probe:
-            self._probe = None
         message = queued.message
         with self._lock:
-            if not message.retain or self._retained.get(message.topic) is message:
+            if queued is self._probe:
+                self._probe = None
+                self._resend.appendleft(queued)
+            elif not message.retain or self._retained.get(message.topic) is message:
                 self._resend.append(queued)
 
     def defer(self, mid: int, now_s: float) -> None:

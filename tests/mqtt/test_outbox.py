@@ -319,6 +319,27 @@ def test_pauses_grow_and_state_goes_on() -> None:
     assert outbox.next(WINDOW, 3.0) == probe
 
 
+@pytest.mark.parametrize("is_deferred_again", [False, True])
+def test_the_event_that_is_tried_again_stays_the_first(is_deferred_again: bool) -> None:
+    outbox = make_outbox(10)
+    outbox.connected()
+    for mid in (1, 2, 3):
+        outbox.put(event(mid))
+        queued = outbox.next(WINDOW, 0.0)
+        assert queued is not None
+        outbox.sent(queued, mid)
+    outbox.defer(1, 0.0)
+    probe = outbox.next(WINDOW, 1.0)  # the broker has not answered the others yet
+    assert probe is not None
+    outbox.sent(probe, 4)
+    outbox.defer(2, 1.0)
+    if is_deferred_again:
+        outbox.defer(4, 1.0)
+    outbox.disconnected()
+    outbox.connected()
+    assert send_all(outbox) == ["1", "2", "3"]
+
+
 def test_a_deferred_message_of_somebody_else_defers_no_event() -> None:
     outbox = make_outbox(10)
     outbox.connected()
