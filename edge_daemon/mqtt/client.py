@@ -180,8 +180,8 @@ class Connection:
 
     @property
     def write_blocked(self) -> bool:
-        """True while the socket accepts no more data: published messages would queue in memory."""
-        return self._client.want_write()
+        """True while the socket accepts no more data: published messages would queue in memory, or be lost."""
+        return self.broken or self._client.want_write()
 
     @property
     def broken(self) -> bool:

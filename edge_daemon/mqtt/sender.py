@@ -72,11 +72,11 @@ class Sender:
 
     def send_telemetry(self, connection: Connection) -> bool:
         """Send the telemetry; return False if `send` must follow, as others come first."""
-        if connection.broken or connection.write_blocked or self._filters or self._must_wait():
+        if connection.write_blocked or self._filters or self._must_wait():
             return False
         while (queued := self._outbox.next_telemetry()) is not None:
             self._publish_queued(connection, queued)
-            if connection.broken or connection.write_blocked:
+            if connection.write_blocked:
                 return False
         return not self._outbox.has_events
 

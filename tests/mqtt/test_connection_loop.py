@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +15,16 @@ import pytest
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import ListExamples, Origin
+from edge_daemon.mqtt.broker_limits import BrokerLimitEstimator
+from edge_daemon.mqtt.client import ConnectOptions
 from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.negotiation import connect
+from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
+from edge_daemon.mqtt.retained_check import RetainedCheck
+from edge_daemon.mqtt.sender import Sender
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.wakeup import Wakeup
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import NOON, Device, classified, label_changed, wait_until
@@ -91,6 +100,27 @@ def test_events_with_qos_0_wait_on_disk_for_the_broker(version: Version, tmp_pat
         wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 4)
         received = [message for message in listener.messages if message.topic.startswith(BASE)]
     assert {message.qos for message in received} == {0}
+
+
+def test_no_event_with_qos_0_is_lost_after_the_end_of_the_connection_was_read(broker: Mosquitto) -> None:
+    outbox = Outbox(100, PersistentQueue(None, 100))
+    sender = Sender(
+        outbox, None, BrokerLimitEstimator(0), RetainedCheck(f"{BASE}/info"), SystemClock(), f"{BASE}/fence"
+    )
+    connection = connect(at(broker.port, qos=0), ConnectOptions("edge_daemon-tray-1"), {}, lambda: False)
+    sender.connected(connection, [])
+    broker.stop()
+    with closing(Wakeup()) as wakeup:
+        while not connection.broken:
+            connection.poll(wakeup, 0.1)
+    for number in range(3):
+        outbox.put(Message(f"{BASE}/event", str(number).encode(), 0, retain=False))
+    sender.send(connection)
+    assert outbox.has_events
+    outbox.disconnected()
+    outbox.connected()
+    left = iter(lambda: outbox.next(20, 0.0), None)
+    assert [queued.message.payload for queued in left] == [b"0", b"1", b"2"]
 
 
 @both_versions
