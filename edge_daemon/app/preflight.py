@@ -6,10 +6,12 @@ checks create and open nothing: another daemon, perhaps the one to be reloaded, 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -24,7 +26,9 @@ from edge_daemon.app.model_factory import (
     store_path,
     with_model,
 )
+from edge_daemon.board.memory import is_service
 from edge_daemon.config.camera import ReplayOptions, StreamOptions
+from edge_daemon.config.hidden_paths import hidden_paths
 from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.domain.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
@@ -37,6 +41,8 @@ from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
 
 if TYPE_CHECKING:
     from edge_daemon.config.web import Address
+
+log = logging.getLogger(__name__)
 
 Environment: TypeAlias = Mapping[str, str]
 PreflightCheck: TypeAlias = Callable[[Config, Environment], None]
@@ -76,6 +82,7 @@ def preflight(
     config: Config, environment: Environment = os.environ, running: Running | None = None
 ) -> Prepared:
     """Run every check and load the model. Raises the EdgeError that a start would raise."""
+    _warn_of_hidden_paths(config)
     resolved = resolve_model(config)
     files = file_marks(resolved)
     prepared = replace(load_model(resolved), config=config, files=files)
@@ -85,6 +92,14 @@ def preflight(
         _check_replay(config, environment)
         _check_against_running(config, running)
     return prepared
+
+
+def _warn_of_hidden_paths(config: Config, root: Path = Path("/")) -> None:
+    """Log why the service can't use files that other programs can; the error names the permission only."""
+    if is_service(root):
+        for folder, fault in hidden_paths(config):
+            if not os.access(folder, os.X_OK):
+                log.warning("%s", fault)
 
 
 def file_marks(config: Config) -> FileMarks:

@@ -42,9 +42,10 @@ class ReplaySource:
         if self._reader is not None:
             return
         path = Path(self._options.path)
-        if not path.exists():
-            raise CameraError(f"{path} does not exist; camera.path must name an image, a folder or a video")
         try:
+            if not path.exists():
+                text = f"{path} does not exist; camera.path must name an image, a folder or a video"
+                raise CameraError(text)
             self._check_crash(path)
             self._reader = (None if path.is_dir() else open_reader(path)) or self._open_images(path)
         except DecoderCrashError as exc:

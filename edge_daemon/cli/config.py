@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edge_daemon.cli.main import add_action
+from edge_daemon.config.hidden_paths import hidden_paths
 from edge_daemon.config.page_settings import PageSettings, write_page_settings
 from edge_daemon.config.paths import managed_state_dir
 from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_with_sources, schema
@@ -78,6 +79,7 @@ def _set(args: argparse.Namespace) -> int:
     if after is not None and after != before:
         check_writable(path)
         write_config_text(path, before, after)
+    _note_hidden(loaded)
     for name in loaded.page.names():
         if any(text.partition("=")[0].strip() == name for text in args.changes):
             note(
@@ -123,6 +125,7 @@ def check(loaded: LoadedConfig) -> None:
     """Raise the EdgeError of a start with this configuration; note what only the service can read."""
     from edge_daemon.app.preflight import refusals, unread_credentials
 
+    _note_hidden(loaded)
     unread = unread_credentials(loaded.config)
     if unread:
         note(f"{', '.join(unread)}: not read, as only the service can read its credentials")
@@ -130,6 +133,13 @@ def check(loaded: LoadedConfig) -> None:
         if not isinstance(refusal.__cause__, PermissionError):
             raise refusal
         note(f"{refusal}: not checked, as it belongs to another user; the service may have permission")
+
+
+def _note_hidden(loaded: LoadedConfig) -> None:
+    """Note paths of the service's configuration that the service can't see; this user may see them."""
+    if loaded.path == DEFAULT_PATH:
+        for _, fault in hidden_paths(loaded.config):
+            note(fault)
 
 
 def reset(page: PageSettings, *, as_json: bool) -> None:

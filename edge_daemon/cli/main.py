@@ -104,9 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return STATUS
     except OSError as exc:
-        if debug or exc.filename is not None:
+        if debug or (exc.filename is not None and not isinstance(exc, PermissionError)):
             raise
-        return _stop_writing(exc)
+        return _stop_writing(exc) if exc.filename is None else _report_closed(exc)
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -126,6 +126,15 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _report_closed(exc: OSError) -> int:
+    """End after a refused file, such as one in another user's home."""
+    from edge_daemon.system.file_owner import user_name
+
+    text = f"{exc.filename}: {exc.strerror} for the user {user_name()}; give a place that this user may use"
+    print(f"edge-daemon: {printable(text)}", file=sys.stderr)
+    return 1
 
 
 def _stop_writing(exc: OSError) -> int:

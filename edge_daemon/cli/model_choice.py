@@ -17,6 +17,7 @@ from edge_daemon.board.process import daemon_process
 from edge_daemon.cli.config import note
 from edge_daemon.cli.model_pull import add_source_argument, pull
 from edge_daemon.cli.progress import Progress
+from edge_daemon.config.hidden_paths import hidden_folder
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError, ModelError
@@ -146,6 +147,11 @@ def _config_file(loaded: LoadedConfig, name: str) -> Path:
         raise ConfigError("--set model.name overrides the file that is to be changed; leave it out")
     if loaded.config.model.features == "patch" and loaded.config.classifier.type != "pretrained":
         raise ConfigError("model.features: patch uses no model; set it to `embedding` first")
+    if loaded.path == DEFAULT_PATH and (folder := hidden_folder(name)) is not None:
+        raise ConfigError(
+            f"{name} is in {folder}, which the unit's ProtectHome= hides from the service; "
+            f"`edge-daemon models add {shlex.quote(name)}` makes a copy, whose name `models use` takes"
+        )
     return loaded.path
 
 

@@ -187,7 +187,7 @@ class LoadedConfig(Struct, frozen=True):
 
     def values(self) -> Iterator[tuple[str, object, str]]:
         """Yield every value as (dotted key, value, source), in the order of the sections."""
-        for path, value in _leaves(msgspec.to_builtins(self.config), ()):
+        for path, value in leaves(msgspec.to_builtins(self.config), ()):
             location = self.source.locations.get(path)
             yield dotted(path), value, location.where if location else "default"
 
@@ -279,18 +279,19 @@ def schema() -> dict[str, Any]:
 
 def _refuse_invalid_text(source: ConfigSource) -> None:
     """Raise ConfigError for characters of an escape such as "\\0" that no file name or message can hold."""
-    for path, value in _leaves(source.data, ()):
+    for path, value in leaves(source.data, ()):
         values = value if isinstance(value, list) else [value]
         if any(isinstance(text, str) and _INVALID_TEXT.search(text) for text in values):
             raise source.error(path, f"{value!r} holds a NUL or half a surrogate pair; leave it out")
 
 
-def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+def leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    """Yield each value in plain data with its path; a list without mappings is one value."""
     if isinstance(data, dict) and data:
         for key, value in data.items():
-            yield from _leaves(value, (*path, key))
+            yield from leaves(value, (*path, key))
     elif isinstance(data, list | tuple) and data and any(isinstance(value, dict) for value in data):
         for index, value in enumerate(data):
-            yield from _leaves(value, (*path, index))
+            yield from leaves(value, (*path, index))
     else:
         yield path, data

@@ -166,6 +166,16 @@ def installed_models() -> dict[str, Path]:
     return found
 
 
+def _refuse_closed(path: Path) -> None:
+    """Raise ModelError for a path in a folder that this user may not enter."""
+    try:
+        os.stat(path)
+    except PermissionError as exc:
+        raise ModelError(f"model file {path} can't be read: {exc.strerror}") from exc
+    except OSError:
+        return
+
+
 def find_model(name_or_path: str) -> Path:
     """Return the path of a model file. Raises ModelError that says how to get one."""
     as_path = Path(name_or_path).expanduser()
@@ -176,6 +186,7 @@ def find_model(name_or_path: str) -> Path:
         what = "is a folder" if os.path.isdir(as_path) else "is no regular file"
         raise ModelError(f"model file {as_path} {what}; give the path of a {SUFFIX} file")
     if is_path:
+        _refuse_closed(as_path)
         guess = _did_you_mean(as_path.name, [path.name for path in _model_files(as_path.parent)])
         raise ModelError(
             f"no model file {as_path}{guess}; "

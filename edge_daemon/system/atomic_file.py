@@ -43,7 +43,11 @@ def check_new_file(path: Path) -> None:
 
 def _check_folder(path: Path) -> None:
     folder = path.parent
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except PermissionError as exc:
+        raise OutputError(f"can't write {path}: {exc.strerror}; give another place") from exc
+    if not is_there:
         raise OutputError(f"can't write {path}: there is no folder {folder}; give another place")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"can't write {path}: no permission to write in {folder}; give another place")
@@ -134,11 +138,13 @@ def _refuse_other(path: Path, mark: bytes) -> None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:  # a link, or another user's file
         raise _exists(path) from exc
-    with os.fdopen(handle, "rb") as file:
+    try:
         found = os.fstat(handle)
         is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
-        if not is_own or mark not in file.read(_MARKED):
+        if not is_own or mark not in os.read(handle, _MARKED):
             raise _exists(path)
+    finally:
+        os.close(handle)
 
 
 def _exists(path: Path) -> OutputError:

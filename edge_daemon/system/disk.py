@@ -15,7 +15,7 @@ _REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 def disk_refuses(path: Path) -> bool:
     """Return whether the disk at `path` is full, failing or read-only, by writing beside it."""
-    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    folder = next(parent for parent in path.absolute().parents if os.path.isdir(parent))
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_TRIAL_BYTES))
