@@ -18,7 +18,7 @@ from edge_daemon.domain.commands import (
     Instruction,
     LabelSample,
 )
-from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
+from edge_daemon.domain.errors import RequestError, StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
@@ -26,6 +26,7 @@ from edge_daemon.pipeline.camera_outage import CameraOutage
 from edge_daemon.pipeline.region import LeastScale, Region, RegionPipeline, full_scale, label_changed
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.pipeline.snapshots import Snapshots
+from edge_daemon.pipeline.store_poll import StorePoll
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
 from edge_daemon.teaching.trainer import Trainer
@@ -35,26 +36,12 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
     from edge_daemon.fleet.sync import FleetSync
     from edge_daemon.pipeline.scene_parts import SceneParts
-    from edge_daemon.pipeline.scenes import PressOfScenes, Scenes
+    from edge_daemon.pipeline.scenes import Scenes
 
 log = logging.getLogger(__name__)
 
-STORE_POLL_S = 2.0
-
 FIRST_LABEL_S = 1.0
 """Longest time that the first evaluation waits for the first label."""
-
-_KEEP_UNDO = (
-    commands.Undo,
-    commands.ShowScene,
-    commands.TakeSnapshot,
-    commands.ListExamples,
-    commands.Trigger,
-    commands.SetTrigger,
-    commands.SetThreshold,
-    commands.SetSmoothing,
-)
-"""Commands after which an undo still restores the scene before the latest press."""
 
 
 class Pipeline:
@@ -121,9 +108,9 @@ class Pipeline:
         self._snapshots = Snapshots(encode)
         self._camera = CameraOutage(clock, stale_s)
         self._ready = False
-        self._polled_s = clock.monotonic()
-        self._evaluate_s = self._polled_s + FIRST_LABEL_S
-        self._store_unreadable = False
+        self._frame_size: tuple[int, int] | None = None
+        self._store_poll = StorePoll(trainer, clock.monotonic())
+        self._evaluate_s = clock.monotonic() + FIRST_LABEL_S
 
     def process(self, frame: Frame | None, instructions: Sequence[Instruction]) -> Iterator[events.Event]:
         """Run the instructions and classify the frame, if any; yield each event as it happens.
@@ -132,6 +119,7 @@ class Pipeline:
         the frame. The iterator must be exhausted.
         """
         changed = bool(instructions)
+        self._track_edits()
         for event in self._changes.retry():
             changed = True
             yield event
@@ -148,7 +136,7 @@ class Pipeline:
         now = self._clock.monotonic()
         for region in self._regions.values():
             yield from region.pop_finished(now, idle=frame is None)
-        yield from self._poll_store(now)
+        yield from self._store_poll.advance(now)
         if self._fleet is not None:
             yield from self._fleet.advance()
 
@@ -179,6 +167,10 @@ class Pipeline:
     # Frames
 
     def _process_frame(self, frame: Frame) -> Iterator[events.Event]:
+        self._frame_size = frame.size
+        if self._ready and (fault := self._misfit(frame.size)):
+            yield from self._check_camera(fault)
+            return
         if (restored := self._camera.frame(frame.captured_s)) is not None:
             yield restored
         for region in self._regions.values():
@@ -191,6 +183,10 @@ class Pipeline:
         if self._text_joiner is not None:
             yield from self._emit_text(frame, self._text_joiner)
         yield from self._snapshots.take(frame)
+
+    def _misfit(self, size: tuple[int, int]) -> str:
+        """Return why the regions have no pictures in frames of this size; empty if they have some."""
+        return next(filter(None, (region.misfit(size) for region in self._regions.values())), "")
 
     def _emit_text(self, frame: Frame, joiner: RegionTextJoiner) -> list[events.LabelChanged]:
         now = self._clock.monotonic()
@@ -211,13 +207,15 @@ class Pipeline:
         except StoreError as exc:
             log.debug("the copies of the objects are made later: %s", exc)
 
-    # Camera and store
+    # Camera
 
-    def _check_camera(self) -> Iterator[events.Event]:
+    def _check_camera(self, fault: str = "") -> Iterator[events.Event]:
+        """Report an outage, by default that of frames, and reply to the commands that wait for frames."""
         now = self._clock.monotonic()
-        if reason := self._camera.stale_reason(now):
+        if reason := fault or self._camera.stale_reason(now):
             yield from self._lose_camera(reason)
         yield from self._labeller.expire_pending(now)
+        yield from self._snapshots.expire(now)
         if self._scenes is not None:
             yield from self._scenes.expire(now)
 
@@ -234,25 +232,6 @@ class Pipeline:
         if lost is not None:
             yield lost
 
-    def _poll_store(self, now: float) -> list[events.Event]:
-        """Load the changes that other processes made to the store, every STORE_POLL_S seconds."""
-        if now - self._polled_s < STORE_POLL_S:
-            return []
-        self._polled_s = now
-        try:
-            self._trainer.maintain_store(now)
-        except EdgeError as exc:
-            log.debug("the store's journal is folded into its file later: %s", exc)
-        try:
-            happened = list(self._trainer.reload_if_changed())
-        except EdgeError as exc:
-            level = logging.DEBUG if self._store_unreadable else logging.WARNING
-            log.log(level, "the store can't be read: %s", exc)
-            self._store_unreadable = True
-            return []
-        self._store_unreadable = False
-        return happened
-
     # Commands
 
     def _handle_instruction(self, instruction: Instruction) -> Iterator[events.Event]:
@@ -265,8 +244,6 @@ class Pipeline:
         return reply_on_error(instruction, self._handle_command(instruction))
 
     def _handle_command(self, command: Command) -> Iterator[events.Event]:
-        if self._scenes is not None and not isinstance(command, _KEEP_UNDO):
-            self._scenes.expire_undo()
         match command:
             case commands.LearnScene():
                 self._required_scenes().learn(command)
@@ -284,7 +261,7 @@ class Pipeline:
             case LabelSample():
                 yield from self._labeller.label_sample(command, self._region(command.region).name)
             case commands.TakeSnapshot():
-                self._snapshots.add(command)
+                self._snapshots.add(command, self._clock.monotonic())
             case commands.MoveRegion():
                 yield from self._move(command)
             case commands.Trigger():
@@ -303,16 +280,28 @@ class Pipeline:
                 yield from self._changes.make(command, partial(self._trainer.execute, command))
 
     def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
-        """Undo the press for a scene, if that was the latest change, else a change of the examples."""
-        press = None if self._scenes is None or command.change is not None else self._scenes.undoable
-        yield from self._changes.make(command, partial(self._undo_press_or_example, command, press))
+        """Withdraw the presses that wait for frames; without any, undo the latest change."""
+        if command.change is None and (withdrawn := self._withdraw(command)):
+            yield from withdrawn
+            return
+        yield from self._changes.make(command, partial(self._undo_latest, command))
 
-    def _undo_press_or_example(
-        self, command: commands.Undo, press: PressOfScenes | None
-    ) -> Iterator[events.Event]:
-        if press is None or press.undone:
+    def _withdraw(self, command: commands.Undo) -> list[events.Event]:
+        self._track_edits()
+        scenes = [] if self._scenes is None else self._scenes.withdraw(command)
+        return scenes or self._labeller.withdraw_latest(command)
+
+    def _undo_latest(self, command: commands.Undo) -> Iterator[events.Event]:
+        """Undo the press for a scene, if that was the latest change, else a change of the examples."""
+        self._track_edits()
+        if self._scenes is None or self._scenes.undoable is None or command.change is not None:
             return self._trainer.execute(command)
-        return self._required_scenes().undo(command, press)
+        return self._scenes.undo(command, self._scenes.undoable)
+
+    def _track_edits(self) -> None:
+        """Let an undo follow the order of the presses for scenes and the changes of the examples."""
+        if self._scenes is not None:
+            self._scenes.track_edits(self._trainer.edits)
 
     def _required_scenes(self) -> Scenes:
         if self._scenes is None:
@@ -332,10 +321,10 @@ class Pipeline:
 
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         region = self._region(command.region)
-        if (last := self._labeller.last_observation) is None:
+        if self._frame_size is None:
             raise RequestError("the region can't be checked before the first frame; try again")
         box = Box(*command.box)
-        box.pixels(*last.frame.size)
+        box.pixels(*self._frame_size)
         yield from region.move(box, self._clock.monotonic())
         yield events.CommandReply(command, data={"region": region.name, "box": list(command.box)})
 

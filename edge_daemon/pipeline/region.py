@@ -168,6 +168,14 @@ class RegionPipeline:
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
 
+    def misfit(self, size: tuple[int, int]) -> str:
+        """Return why the region has no picture in frames of this size; empty if it has one."""
+        try:
+            (self._box or WHOLE).pixels(*size)
+        except ImageError as exc:
+            return f"region '{self.name}': {exc}"
+        return ""
+
     def least_scale(self, size: tuple[int, int]) -> float:
         """Return the smallest scale that the model needs of a frame of this size; 1 if the box exceeds it."""
         try:

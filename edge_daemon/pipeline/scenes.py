@@ -31,7 +31,8 @@ class PressOfScenes(Struct, eq=False):
     """A press for the scenes of some regions: `waiting` for frames, or `learned` and not stored yet.
 
     `former` holds the scenes before the press once it is stored. `seq` is that of the last frame.
-    `deadline_s` (monotonic) is the end of the wait for the store's lock.
+    `deadline_s` (monotonic) is the end of the wait for the store's lock. `is_latest`: no example was changed
+    since the press.
     """
 
     command: LearnScene
@@ -40,7 +41,7 @@ class PressOfScenes(Struct, eq=False):
     former: dict[str, LearnedScene | None] = {}
     seq: int = 0
     deadline_s: float | None = None
-    undone: bool = False
+    is_latest: bool = True
 
 
 class Scenes:
@@ -51,6 +52,7 @@ class Scenes:
         self._clock = clock
         self._press: PressOfScenes | None = None
         self._undoable: PressOfScenes | None = None
+        self._edits = 0
 
     def learn(self, command: LearnScene) -> None:
         """Begin a press. Raises RequestError while another one waits for frames."""
@@ -73,7 +75,7 @@ class Scenes:
                 scene.remove_all_stored()
         for scene in chosen:
             scene.reset()
-        self.expire_undo()
+        self._undoable = None
         yield CommandReply(command, data={"regions": self._described(chosen)})
         yield from (status for scene in chosen for status in scene.report())
 
@@ -115,6 +117,15 @@ class Scenes:
         press, self._press = self._press, None
         return [] if press is None else [press.command]
 
+    def withdraw(self, command: Undo) -> list[Event]:
+        """End a press in progress by an undo; every region keeps its scene. Empty if none is the latest."""
+        press = self._press
+        if press is None or not press.is_latest:
+            return []
+        chosen = self._chosen(press.command.region)
+        ended = self._abandon(press, RequestError("undone before the scene was learned"))
+        return [ended, CommandReply(command, data={"scenes": self._described(chosen), "text": RESTORED})]
+
     @property
     def undoable(self) -> PressOfScenes | None:
         """The latest press, if nothing was taught, changed or undone since."""
@@ -126,9 +137,7 @@ class Scenes:
         with self._transaction():
             for scene in chosen:
                 scene.remove_stored(press.learned[scene.region])
-        press.undone = True
-        if self._undoable is press:
-            self._undoable = None
+        self._undoable = None
         for scene in chosen:
             scene.use(press.former[scene.region])
         data = {"scenes": self._described(chosen), "text": RESTORED}
@@ -151,9 +160,14 @@ class Scenes:
             press.waiting.append(region)
             scene.begin_press(self._clock.monotonic())
 
-    def expire_undo(self) -> None:
-        """Make the next undo one of the examples, because they were changed since the press."""
+    def track_edits(self, edits: int) -> None:
+        """Make the next undo one of the examples, if they were changed: `edits` counts their changes."""
+        if edits == self._edits:
+            return
+        self._edits = edits
         self._undoable = None
+        if self._press is not None:
+            self._press.is_latest = False
 
     def _transaction(self) -> AbstractContextManager[None]:
         return next(iter(self._scenes.values())).transaction()

@@ -15,19 +15,28 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 64
 
+FRAME_TIMEOUT_S = 5.0
+"""Longest time that a request waits for a frame."""
+
 
 class Snapshots:
     """At most 64 waiting requests. `encode` makes a JPEG. Every call comes from one thread."""
 
     def __init__(self, encode: Callable[[Image], bytes]) -> None:
         self._encode = encode
-        self._waiting: list[TakeSnapshot] = []
+        self._waiting: list[tuple[float, TakeSnapshot]] = []
 
-    def add(self, command: TakeSnapshot) -> None:
-        """Queue a request. Raises RequestError when too many are waiting."""
+    def add(self, command: TakeSnapshot, now: float) -> None:
+        """Queue a request at `now` (monotonic). Raises RequestError when too many are waiting."""
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError("too many snapshots are waiting for a frame")
-        self._waiting.append(command)
+        self._waiting.append((now, command))
+
+    def expire(self, now: float) -> Iterator[Event]:
+        """Reply to the requests that no frame followed in time."""
+        while self._waiting and now - self._waiting[0][0] > FRAME_TIMEOUT_S:
+            command = self._waiting.pop(0)[1]
+            yield CommandReply(command, error=f"no frame came within {FRAME_TIMEOUT_S:g} s of the request")
 
     def take(self, frame: Frame) -> Iterator[Event]:
         """Yield the snapshot of a frame and the reply, for each request."""
@@ -38,4 +47,4 @@ class Snapshots:
     def pop_all(self) -> list[TakeSnapshot]:
         """Remove and return the waiting requests."""
         waiting, self._waiting = self._waiting, []
-        return waiting
+        return [command for _, command in waiting]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge_daemon.domain.commands import AddExample, AddPicture, LabelSample
+from edge_daemon.domain.commands import AddExample, AddPicture, LabelSample, Undo
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import AnotherSessionAdvised, CommandReply, Event, UncertainSampleKept
 from edge_daemon.domain.labels import check_label
@@ -62,6 +63,14 @@ class PendingLabels:
         """Remove and return the presses that have waited longer than FRAME_TIMEOUT_S."""
         return self._pop([each for each in self._pending if now - each[1].pressed_s > FRAME_TIMEOUT_S])
 
+    def pop_latest(self) -> list[AddExample]:
+        """Remove and return the latest press, with the others of its burst that wait."""
+        if not self._pending:
+            return []
+        latest = self._pending[-1]
+        group = latest[1].group
+        return self._pop([each for each in self._pending if each is latest or each[1].group == group != ""])
+
     def pop_all(self) -> list[AddExample]:
         """Remove and return all presses."""
         return self._pop(self._pending)
@@ -104,11 +113,6 @@ class Labeller:
         self._taught: dict[tuple[str, str], None] = {}
         """Regions and labels of the examples that were added since the last evaluation."""
 
-    @property
-    def last_observation(self) -> Observation | None:
-        """The latest observation of any region; None before the first frame."""
-        return self._recent[-1] if self._recent else None
-
     def remember(self, observation: Observation) -> None:
         """Keep an observation for presses that refer to it later."""
         self._recent.append(observation)
@@ -138,6 +142,17 @@ class Labeller:
         """Reply to the presses that no frame followed in time."""
         for press in self._pending.pop_expired(now):
             yield CommandReply(press, error=f"no frame came within {FRAME_TIMEOUT_S:g} s of the press")
+
+    def withdraw_latest(self, command: Undo) -> list[Event]:
+        """Undo the latest press or burst that waits for a frame; empty if none waits."""
+        presses = self._pending.pop_latest()
+        if not presses:
+            return []
+        replies: list[Event] = [
+            CommandReply(press, error="undone before a frame followed the press") for press in presses
+        ]
+        text = f"{counted(len(presses), 'press', 'presses')} of '{presses[0].label}' withdrawn"
+        return [*replies, CommandReply(command, data={"text": text})]
 
     def pop_pending(self) -> list[AddExample]:
         """Remove and return the presses that wait for a frame."""

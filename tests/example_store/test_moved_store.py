@@ -15,8 +15,8 @@ import pytest
 from edge_daemon.domain import events
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.system.open_files import MovedStoreError
 from edge_daemon.system.testing import ColourEmbedder
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S

@@ -15,7 +15,7 @@ from edge_daemon.domain import commands, events
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.scene_reference import SceneReference
-from edge_daemon.pipeline.pipeline import STORE_POLL_S
+from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
 from edge_daemon.teaching.scene_archive import SceneArchive
 from tests.harness.scene_harness import GPIO, Table, TwoRegions

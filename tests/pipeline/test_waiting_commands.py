@@ -1,0 +1,60 @@
+"""Commands that wait for a frame: an undo withdraws presses, and no request waits for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_daemon.domain import commands, events
+from edge_daemon.domain.commands import AddExample, TakeSnapshot, Undo
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.snapshots import FRAME_TIMEOUT_S
+from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.commands import Instruction
+
+
+def run(bench: Bench, *instructions: Instruction) -> list[events.CommandReply]:
+    """Run instructions without a frame; return the replies."""
+    bench.happened = list(bench.pipeline.process(None, instructions))
+    return bench.found(events.CommandReply)
+
+
+def test_an_undo_withdraws_the_press_that_waits_for_its_frame(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    refused, undone = run(bench, bench.press("green"), Undo(GPIO))
+    assert refused.error == "undone before a frame followed the press"
+    assert undone.data == {"text": "1 press of 'green' withdrawn"}
+    bench.show(GREEN)
+    assert store.counts == {"red": 1}
+    run(bench, Undo(GPIO))
+    assert store.counts == {}
+
+
+def test_an_undo_withdraws_the_waiting_presses_of_one_burst(bench: Bench, store: ExampleStore) -> None:
+    bench.show(BLUE)
+    now = bench.clock.monotonic()
+    burst = [AddExample("green", now + 0.01 * number, GPIO, group="held") for number in range(3)]
+    replies = run(bench, bench.press("red"), *burst, Undo(GPIO))
+    assert [reply.error is None for reply in replies] == [False, False, False, True]
+    assert replies[-1].data == {"text": "3 presses of 'green' withdrawn"}
+    bench.show(BLUE)
+    assert store.counts == {"red": 1}
+
+
+def test_an_undo_of_a_numbered_change_withdraws_no_press(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    (undone,) = run(bench, bench.press("green"), Undo(GPIO, change=1))
+    assert undone.data["change"] == 1
+    bench.show(GREEN)
+    assert store.counts == {"green": 1}
+
+
+def test_a_snapshot_that_finds_no_frame_gets_an_error(bench: Bench) -> None:
+    bench.show(RED)
+    assert run(bench, TakeSnapshot(GPIO), commands.CameraFailed("unplugged")) == []
+    bench.clock.advance(FRAME_TIMEOUT_S + 0.1)
+    (reply,) = run(bench)
+    assert reply.error == "no frame came within 5 s of the request"
+    bench.show(RED)
+    assert not bench.found(events.Snapshot)
