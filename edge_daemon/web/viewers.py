@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
 from edge_daemon.web.messages import Message
 
 MAX_VIEWERS = 12
-MAX_UNREAD = 100
-"""Longest queue of one viewer, in messages: about ten seconds, some 50 kB."""
+MIN_QUEUE = 100
+"""Length of a viewer's queue, in messages: about ten seconds of one region, some 50 kB."""
+
+_QUEUED_GREETINGS = 10
+"""The greeting has one or two messages a region, and so has every eighth of a second afterwards."""
 
 
 class Viewer:
-    """One open page and its queue of messages. Used from the page's thread alone."""
+    """One open page and its queue of messages, `greeting` first. Used from the page's thread alone."""
 
-    def __init__(self) -> None:
-        self._unread: deque[str] = deque()
+    def __init__(self, greeting: Iterable[Message] = ()) -> None:
+        self._unread = deque(map(encode, greeting))
+        self._limit = max(MIN_QUEUE, _QUEUED_GREETINGS * len(self._unread))
         self._changed = asyncio.Event()
         self.wants_map = False
         self.overflowed = False
@@ -26,7 +31,7 @@ class Viewer:
 
     def enqueue(self, text: str) -> None:
         """Add a message to the queue. A full queue is dropped and marked as overflowed."""
-        if len(self._unread) >= MAX_UNREAD:
+        if len(self._unread) >= self._limit:
             self.overflowed = True
             self._unread.clear()
         else:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from edge_daemon.web.messages import Message
 from edge_daemon.web.preview import PreviewEncoder
-from edge_daemon.web.viewers import Viewer, ViewerRegistry, encode
+from edge_daemon.web.viewers import Viewer, ViewerRegistry
 
 SEND_S = 5.0
 """Longest time that sending one message may take; then the connection is closed."""
@@ -35,10 +35,8 @@ async def serve_viewer(
     `greeting` is sent first. The client requests each image after drawing the previous one; a slow client
     gets fewer images, never stale ones. A hidden page requests none, so nothing is encoded for it.
     """
-    viewer = Viewer()
+    viewer = Viewer(greeting)
     requested = asyncio.Event()
-    for message in greeting:
-        viewer.enqueue(encode(message))
     viewers.add(viewer)
     try:
         await _run_until_first_ends(

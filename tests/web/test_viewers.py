@@ -18,7 +18,7 @@ from edge_daemon.domain.types import Frame
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.requests import CommandClient
-from edge_daemon.web.viewers import MAX_UNREAD, Viewer, ViewerRegistry
+from edge_daemon.web.viewers import MIN_QUEUE, Viewer, ViewerRegistry
 
 Found = TypeVar("Found")
 
@@ -50,11 +50,25 @@ def test_the_queue_of_a_viewer_that_never_reads_overflows_and_is_dropped() -> No
     async def scenario() -> str | None:
         registry, viewer = ViewerRegistry(), Viewer()
         registry.add(viewer)
-        for _ in range(MAX_UNREAD + 1):
+        for _ in range(MIN_QUEUE + 1):
             registry.broadcast({"type": "a"})
         return await viewer.next()
 
     assert run(scenario()) is None
+
+
+def test_a_viewer_of_many_regions_gets_a_greeting_of_every_region() -> None:
+    regions = 5 * MIN_QUEUE
+
+    async def scenario() -> list[str | None]:
+        viewer = Viewer({"type": "scene", "region": str(number)} for number in range(regions))
+        for _ in range(regions):
+            viewer.enqueue("result")
+        return [await viewer.next() for _ in range(2 * regions)]
+
+    sent = run(scenario())
+    assert sent[0] == '{"type":"scene","region":"0"}'
+    assert sent[regions:] == ["result"] * regions
 
 
 def test_a_reply_reaches_the_request_of_its_command() -> None:
