@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from edge_daemon.domain.commands import Remove
 from edge_daemon.domain.errors import RequestError
+from edge_daemon.web.example_browser import MAX_LISTED
 from edge_daemon.web.requests import BODIES, PieceQuery, SettingsBody, read_body, read_command, read_query
+from edge_daemon.web.security import MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,12 @@ def test_any_value_of_any_key_gives_a_command_or_an_explanation(verb: str, value
     for key in BODIES[verb].__struct_fields__:
         with pytest.raises(RequestError, match=r"the request can't be read: [^`$]*$"):
             read_command(verb, f'{{"{key}": {value}}}'.encode(), 0.0, 1)
+
+
+def test_all_listed_examples_are_removed_by_one_request() -> None:
+    ids = tuple(range(9_000_000, 9_000_000 + MAX_LISTED))
+    body = b'{"ids":[' + b",".join(b"%d" % each for each in ids) + b"]}"
+    command = read_command("remove", body, 0.0, 1)
+    assert isinstance(command, Remove)
+    assert command.ids == ids
+    assert len(body) < MAX_BODY_BYTES
