@@ -125,3 +125,17 @@ def test_a_picture_is_of_the_change_however_late_it_is_cut(
         return str(rows["cog"]["picture"] or "")
 
     assert wait_until(picture, lambda: "the label has no picture")
+
+
+def test_the_tiles_follow_labels_that_change_all_the_time(seen: WebHarness, visit: Visit) -> None:
+    page = visit("desk").open(seen.url)
+    page.evaluate(
+        """async () => {
+            const { connection } = await import("/static/connection.js");
+            const detail = { region: "frame", label: "mug", confidence: 1, at: "2026-01-01", held_s: 0 };
+            setInterval(() => connection.dispatchEvent(new CustomEvent("label", { detail })), 300);
+        }"""
+    )
+    for _ in range(3):
+        with page.expect_request("**/api/history", timeout=8000):
+            pass

@@ -7,13 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.browser import class_button, save_screenshot
 from tests.harness.daemon_harness import wait_until
+from tests.harness.unreliable_proxy import Proxy
 from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 
@@ -182,6 +183,22 @@ def test_a_lost_camera_and_its_return_are_shown(site: WebHarness, visit: Visit) 
     viewer.wait_for_label("gear")
 
 
+def test_a_page_opened_while_the_camera_is_lost_shows_no_label(site: WebHarness, visit: Visit) -> None:
+    site.teach("gear")
+    site.table.broken = True
+    viewer = visit("phone")
+    page = viewer.open(site.url)
+    expect(page.locator("#state-text")).to_have_text("Camera lost")
+    expect(class_button(page, "gear")).to_be_visible()
+    assert viewer.label() == "–"
+    with site.client() as client:
+        client.post("/api/rename", json={"label": "gear", "to": "cog"}).raise_for_status()
+    expect(class_button(page, "cog")).to_be_visible()
+    assert viewer.label() == "–"
+    site.table.broken = False
+    viewer.wait_for_label("cog")
+
+
 def test_a_frozen_picture_is_marked(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     page.wait_for_function("() => document.querySelector('#fps').textContent !== '–'")
@@ -204,6 +221,19 @@ def test_the_page_reconnects_to_a_restarted_daemon(tmp_path: Path, visit: Visit)
         expect(page.locator("#state-text")).to_have_text("Running")
         viewer.wait_for_label("gear")
         expect(page.locator("#frozen")).to_be_hidden()
+
+
+def test_the_page_reconnects_although_a_request_is_never_answered(site: WebHarness, visit: Visit) -> None:
+    """A network that was cut silently keeps a request waiting for minutes after its return."""
+    silent: list[Route] = []
+    with Proxy(site.port) as network:
+        page = visit("desk").open(f"http://127.0.0.1:{network.port}")
+        expect(page.locator("#state-text")).to_have_text("Running")
+        page.route("**/api/session", lambda route: route.continue_() if silent else silent.append(route))
+        network.cut()
+        expect(page.locator("#state-text")).to_have_text("No connection")
+        expect(page.locator("#state-text")).to_have_text("Running")
+    assert silent
 
 
 def test_an_example_of_one_viewer_appears_to_both(site: WebHarness, visit: Visit) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.harness.browser import save_screenshot
 from tests.harness.page_layout import layout_faults
@@ -157,3 +157,17 @@ def test_an_edit_by_another_viewer_appears(taught: WebHarness, visit: Visit) -> 
     page = open_review(taught, visit)
     taught.teach("gear")
     expect(page.get_by_role("option")).to_have_count(9)
+
+
+def test_one_list_is_requested_at_a_time(taught: WebHarness, visit: Visit) -> None:
+    """A list of thousands of examples takes a small device seconds; a burst has several edits a second."""
+    page = open_review(taught, visit)
+    held: list[Route] = []
+    page.route("**/api/examples", lambda route: held.append(route) if len(held) < 2 else route.continue_())
+    for _ in range(3):
+        taught.teach("gear")
+        page.wait_for_timeout(400)
+    assert len(held) == 1
+    held.append(held[0])  # the next one passes
+    held[0].continue_()
+    expect(page.get_by_role("option")).to_have_count(11)

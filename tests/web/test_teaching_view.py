@@ -77,6 +77,38 @@ def test_a_phone_that_sleeps_in_a_hold_ends_it(site: WebHarness, visit: Visit, s
     page.mouse.up()
 
 
+def test_a_recording_ends_when_its_class_is_deleted_elsewhere(site: WebHarness, visit: Visit) -> None:
+    """A finger that is let go then reaches no button any more."""
+    site.teach("gear")
+    page = visit("phone").open(site.url)
+    box = class_button(page, "gear").bounding_box()
+    assert box is not None
+    finger = page.context.new_cdp_session(page)
+    touched = {"x": box["x"] + 20, "y": box["y"] + 20}
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [touched]})
+    page.wait_for_function(COUNT_AT_LEAST, arg=4)
+    with site.client() as client:
+        client.post("/api/clear", json={"label": "gear"}).raise_for_status()
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator("#toast")).to_contain_text("examples of “gear” recorded")
+
+
+def test_a_tap_before_a_hold_is_a_burst_by_itself(site: WebHarness, visit: Visit) -> None:
+    site.teach("gear")
+    page = visit("desk").open(site.url)
+    bursts: list[str] = []
+    page.on("request", lambda sent: "teach" in sent.url and bursts.append(sent.post_data_json["burst"]))
+    class_button(page, "gear").hover()
+    page.mouse.down()
+    page.mouse.up()
+    page.mouse.down()
+    page.wait_for_function("() => Number(document.querySelector('.class').dataset.recorded) >= 4")
+    page.mouse.up()
+    expect(page.locator("#toast")).to_contain_text("recorded")
+    assert bursts.count(bursts[0]) == 1
+    assert len(set(bursts)) == 2
+
+
 def test_two_who_teach_at_once_each_take_back_a_burst(site: WebHarness, visit: Visit) -> None:
     pages = [visit("phone").open(site.url), visit("desk").open(site.url)]
     for page, label in zip(pages, ("gear", "cog"), strict=True):

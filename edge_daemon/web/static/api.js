@@ -1,29 +1,25 @@
 // Requests to the device. An error reply becomes an Error with the device's text and the status.
 
-async function read(response) {
-  const data = await response.json().catch(() => ({}));
-  if (response.ok) return data;
-  throw Object.assign(new Error(data.error || `the device answered ${response.status}`), { status: response.status });
-}
+const TIMEOUT_MS = 30000;
 
 async function request(path, options) {
+  let response;
   try {
-    return await fetch(path, options);
+    response = await fetch(path, options);
+    if (response.ok) return await response.json();
   } catch {
     throw new Error("the device can't be reached");
   }
+  const { error } = await response.json().catch(() => ({}));
+  throw Object.assign(new Error(error || `the device answered ${response.status}`), { status: response.status });
 }
 
-export const get = async (path) => read(await request(path, { cache: "no-store" }));
+// A connection that was cut silently would keep a request waiting for minutes.
+export const get = (path, ms = TIMEOUT_MS) => request(path, { cache: "no-store", signal: AbortSignal.timeout?.(ms) });
 
-export const send = async (path, content, signal) =>
-  read(await request(path, { method: "POST", headers: { "content-type": "application/octet-stream", "x-edge-daemon": "1" }, body: content, signal }));
+const change = (path, kind, body, signal) =>
+  request(path, { method: "POST", headers: { "content-type": `application/${kind}`, "x-edge-daemon": "1" }, body, signal });
 
-export const post = async (verb, body = {}) =>
-  read(
-    await request(`/api/${verb}`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-edge-daemon": "1" },
-      body: JSON.stringify(body),
-    }),
-  );
+export const send = (path, content, signal) => change(path, "octet-stream", content, signal);
+
+export const post = (verb, body = {}) => change(`/api/${verb}`, "json", JSON.stringify(body));

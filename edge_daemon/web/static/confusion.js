@@ -33,7 +33,7 @@ function cell(label, predicted, count, total) {
   if (!count) return make("td", {}, "·");
   const right = label === predicted;
   const name = `${counted(count, "example")} of ${label} ${right ? "recognised" : `taken for ${predicted}`}: show ${count === 1 ? "it" : "them"}`;
-  const button = make("button", { type: "button", class: right ? "right" : "", "data-cell": keyOf(label, predicted), "aria-pressed": "false", "aria-label": name, title: name, onclick: () => choose(label, predicted) }, String(count));
+  const button = make("button", { class: right ? "right" : "", "data-cell": keyOf(label, predicted), "aria-pressed": "false", "aria-label": name, title: name, onclick: () => choose(label, predicted) }, String(count));
   button.style.setProperty("--share", (count / total).toFixed(2));
   return make("td", {}, button);
 }

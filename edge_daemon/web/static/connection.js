@@ -29,8 +29,7 @@ class Connection extends EventTarget {
   }
 
   #open() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/live`);
+    const socket = new WebSocket(`${location.origin.replace("http", "ws")}/live`);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = () => this.#retry(socket);
@@ -62,7 +61,7 @@ class Connection extends EventTarget {
 
   // The browser reports a refused handshake as a lost connection, so the session is checked first.
   async #reconnect() {
-    const session = await get("/api/session").catch(() => null);
+    const session = await get("/api/session", TIMEOUT_MS).catch(() => null);
     if (session && !session.open) this.#emit("loggedout");
     else this.#open();
   }

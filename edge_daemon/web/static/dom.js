@@ -5,7 +5,9 @@ const SVG = "http://www.w3.org/2000/svg";
 export const byId = (id) => document.getElementById(id);
 
 export function make(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
+  const element = document.createElement(tag);
+  if (tag === "button") element.type = tag; // not submit
+  return fill(element, attributes, children);
 }
 
 export function draw(tag, attributes = {}, ...children) {

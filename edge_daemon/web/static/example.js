@@ -46,7 +46,7 @@ function moveToTyped(event) {
   move(byId("example-label").value.trim());
 }
 
-const classButton = (label) => make("button", { type: "button", class: `small ${colourOf(label)}`, onclick: () => move(label) }, make("i", { class: "swatch" }), label);
+const classButton = (label) => make("button", { class: `small ${colourOf(label)}`, onclick: () => move(label) }, make("i", { class: "swatch" }), label);
 
 function makeDialog() {
   const dialog = make("dialog", { id: "example-dialog", class: "example card", "aria-labelledby": "example-title" });
@@ -75,7 +75,7 @@ export function openExample(example, name = "") {
       make("input", { id: "example-label", maxlength: 64, autocomplete: "off", placeholder: "Another class", required: "" }),
       make("button", { type: "submit" }, "Move"),
     ),
-    make("div", { class: "ends" }, make("button", { type: "button", class: "danger", onclick: remove }, "Remove it"), make("button", { type: "button", onclick: close, autofocus: "" }, "It is right")),
+    make("div", { class: "ends" }, make("button", { class: "danger", onclick: remove }, "Remove it"), make("button", { onclick: close, autofocus: "" }, "It is right")),
   );
   dialog.showModal();
 }

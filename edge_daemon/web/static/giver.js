@@ -56,8 +56,7 @@ async function start() {
 }
 
 function open() {
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const opened = new WebSocket(`${scheme}://${location.host}/camera`);
+  const opened = new WebSocket(`${location.origin.replace("http", "ws")}/camera`);
   opened.onopen = () => opened.send(JSON.stringify({ token }));
   opened.onmessage = () => send(opened);
   opened.onclose = ({ code, reason }) => closed(opened, code, reason);

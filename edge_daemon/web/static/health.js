@@ -9,8 +9,7 @@ let timer = 0;
 const local = (text) => text.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC/g, (_, day, time) => new Date(`${day}T${time}Z`).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
 
 function card({ name, state, value }) {
-  const words = { ok: "", warning: "warning: ", failed: "failed: " };
-  return make("li", { class: `card ${state}` }, make("h3", {}, name), make("p", {}, make("span", { class: "unseen" }, words[state]), local(value)));
+  return make("li", { class: `card ${state}` }, make("h3", {}, name), make("p", {}, make("span", { class: "unseen" }, state === "ok" ? "" : `${state}: `), local(value)));
 }
 
 async function refresh() {

@@ -14,6 +14,7 @@ const tiles = new Map();
 let taught = [];
 let visible = false;
 let timer = 0;
+let soon = 0;
 
 // The device's clock may be wrong, so durations come from the device and times from the browser.
 function duration(seconds) {
@@ -94,8 +95,7 @@ async function refresh() {
 }
 
 function refreshSoon() {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, DELAY_MS);
+  soon ||= setTimeout(() => ((soon = 0), refresh()), DELAY_MS);
 }
 
 export function startHistory() {

@@ -13,7 +13,7 @@ const ASLEEP_MS = 1500;
 // The recording that runs, if any: a page records one class at a time.
 let recording = null;
 
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 export const newId = () => crypto.randomUUID?.() ?? String(Math.random()).slice(2);
 
 export async function teach(label, region, burst = "") {
@@ -43,7 +43,8 @@ async function record(own) {
   let count = 0;
   let wait = HOLD_MS;
   let change = null;
-  while (count === 0 || recording === own) {
+  // The button goes when its class is deleted or renamed elsewhere; a finger's release then goes astray.
+  while (count === 0 || (recording === own && element.isConnected)) {
     const reply = await teach(label, region(), burst);
     if (!reply) break;
     change = reply.change;
@@ -65,19 +66,20 @@ function begin(own) {
 }
 
 function end(own = recording) {
-  own?.element.classList.remove("recording");
-  if (recording === own) recording = null;
+  if (!own || recording !== own) return;
+  own.element.classList.remove("recording");
+  recording = null;
 }
 
 // Records `label` while `element` is held, by pointer or by the keys Enter and Space.
 export function recordWhileHeld(element, label, region) {
-  const own = { element, label, region };
-  const release = () => end(own);
-  element.addEventListener("pointerdown", (event) => event.button === 0 && (element.setPointerCapture(event.pointerId), begin(own)));
+  const press = () => begin({ element, label, region });
+  const release = () => recording?.element === element && end();
+  element.addEventListener("pointerdown", (event) => event.button === 0 && (element.setPointerCapture(event.pointerId), press()));
   for (const name of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) element.addEventListener(name, release);
   element.addEventListener("contextmenu", (event) => event.preventDefault());
   const isPress = (event) => event.key === "Enter" || event.key === " ";
-  element.addEventListener("keydown", (event) => isPress(event) && (event.preventDefault(), event.repeat || begin(own)));
+  element.addEventListener("keydown", (event) => isPress(event) && (event.preventDefault(), event.repeat || press()));
   element.addEventListener("keyup", (event) => isPress(event) && (event.preventDefault(), release()));
   // Assistive technology such as a screen reader sends a click without pointer or key events.
   element.addEventListener("click", async (event) => event.detail === 0 && (await teach(label, region())) && flash(element));

@@ -54,8 +54,7 @@ export function faultOf(region) {
   const name = region.name.trim();
   if (!name) return "Give it a name.";
   if (!NAME.test(name)) return "Letters, digits, “_”, “.” and “-” only.";
-  const other = edit.draft.find((each) => each !== region && each.name.trim() === name);
-  return other && edit.draft.indexOf(other) < edit.draft.indexOf(region) ? "Another region has this name." : "";
+  return edit.draft.find((each) => each.name.trim() === name) === region ? "" : "Another region has this name.";
 }
 
 export function freeName() {

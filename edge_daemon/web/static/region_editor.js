@@ -26,9 +26,9 @@ function row(region) {
   const name = make("input", { maxlength: 64, autocomplete: "off", spellcheck: "false", "aria-label": "Name of the region" });
   const size = make("p", { class: "quiet" });
   const fault = make("p", { class: "bad", id: `region-fault-${region.id}` });
-  const up = make("button", { type: "button", class: "small", onclick: () => shift(region, -1) }, "↑");
-  const down = make("button", { type: "button", class: "small", onclick: () => shift(region, 1) }, "↓");
-  const away = make("button", { type: "button", class: "small danger", onclick: () => remove(region) }, "Remove");
+  const up = make("button", { class: "small", onclick: () => shift(region, -1) }, "↑");
+  const down = make("button", { class: "small", onclick: () => shift(region, 1) }, "↓");
+  const away = make("button", { class: "small danger", onclick: () => remove(region) }, "Remove");
   name.setAttribute("aria-describedby", fault.id);
   name.addEventListener("input", () => {
     region.name = name.value;
@@ -152,7 +152,7 @@ async function consequences({ name, given }) {
 function say(text, action = null) {
   const note = byId("region-note");
   note.hidden = !text;
-  const button = action && make("button", { type: "button", class: "small", onclick: () => (say(""), action.run()) }, action.name);
+  const button = action && make("button", { class: "small", onclick: () => (say(""), action.run()) }, action.name);
   note.replaceChildren(make("span", {}, text), ...(button ? [button] : []));
 }
 
@@ -258,8 +258,8 @@ export function startRegionEditor() {
       make("p", { id: "region-order", class: "quiet", hidden: "" }),
       make("p", { id: "region-note", class: "note", role: "status", hidden: "" }),
       make("p", { id: "region-fault", class: "bad", role: "alert" }),
-      make("button", { type: "button", id: "region-add", onclick: addByButton }, "Add region"),
-      make("button", { type: "button", id: "region-save", class: "primary", onclick: save }, "Save"),
+      make("button", { id: "region-add", onclick: addByButton }, "Add region"),
+      make("button", { id: "region-save", class: "primary", onclick: save }, "Save"),
     ),
   );
   overlay().addEventListener("pointerdown", (event) => isOpen() && begin(event));

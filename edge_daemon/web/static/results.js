@@ -89,7 +89,9 @@ function announce({ region, label }) {
 }
 
 function showNothing(reason) {
-  for (const { label, confidence, similarity, small, prefix } of cards.values()) {
+  for (const card of cards.values()) {
+    const { label, confidence, similarity, small, prefix } = card;
+    card.stable = "";
     label.classList.add("unknown");
     write(label, "–");
     write(small, prefix + reason);
@@ -102,7 +104,7 @@ export function startResults() {
   connection.on("hello", setUp);
   connection.on("examples", ({ counts }) => {
     classes = Object.keys(counts).length;
-    for (const [region, { label }] of cards) if (label.classList.contains("unknown")) showLabel({ region, label: UNKNOWN });
+    for (const [region, { stable }] of cards) if (stable === UNKNOWN) showLabel({ region, label: UNKNOWN });
   });
   connection.on("label", (change) => {
     showLabel(change);

@@ -16,6 +16,8 @@ let examples = [];
 let filter = "all";
 let visible = false;
 let timer = 0;
+let busy = false;
+let stale = false;
 
 const matches = (example) => filter === "all" || (filter === "cell" ? isInCell(example) : Boolean(example[filter]));
 
@@ -43,7 +45,7 @@ function group([label, members]) {
 
 function removedThumb({ id, label }) {
   const picture = make("img", { src: `/api/examples/${id}.jpg`, alt: "", width: 88, height: 88, loading: "lazy" });
-  return make("button", { type: "button", class: "restore", "aria-label": `Restore ${label}`, onclick: () => restore([id]) }, picture, make("span", {}, label));
+  return make("button", { class: "restore", "aria-label": `Restore ${label}`, onclick: () => restore([id]) }, picture, make("span", {}, label));
 }
 
 function show() {
@@ -57,7 +59,11 @@ function show() {
   if (focused?.startsWith("example-")) byId(focused)?.focus({ preventScroll: true });
 }
 
+// One list at a time: a small device takes seconds for it.
 async function refresh() {
+  stale = busy;
+  if (busy) return;
+  busy = true;
   try {
     const data = await get("/api/examples");
     examples = data.examples;
@@ -75,6 +81,8 @@ async function refresh() {
   } catch (error) {
     showError(error);
   }
+  busy = false;
+  if (stale) refreshSoon();
 }
 
 function refreshSoon() {

@@ -29,11 +29,11 @@ function classButton(label) {
   const bar = make("i");
   const element = make(
     "button",
-    { type: "button", class: `class ${colourOf(label)}` },
+    { class: `class ${colourOf(label)}` },
     make("span", { class: "name", title: label }, label), count, status, make("span", { class: "bar" }, bar),
   );
   recordWhileHeld(element, label, chosenRegion);
-  const more = make("button", { type: "button", class: "more", "aria-label": `Change ${label}`, title: "Rename, merge, delete, add pictures", onclick: () => openLabel(label) }, "⋯");
+  const more = make("button", { class: "more", "aria-label": `Change ${label}`, title: "Rename, merge, delete, add pictures", onclick: () => openLabel(label) }, "⋯");
   const picture = make("img", { class: "taken", alt: "", width: 56, height: 56, hidden: "", onload: () => showFor(picture, TAKEN_MS) });
   return { tile: make("div", { class: "tile", "data-label": label }, element, picture, more), element, count, status, bar, picture };
 }
@@ -122,7 +122,7 @@ function chooseRegion(regions) {
     for (const each of target.children) each.setAttribute("aria-pressed", String(each.textContent === name));
   };
   target.replaceChildren(
-    ...regions.map(({ name }) => make("button", { type: "button", class: "small", onclick: () => choose(name) }, name)),
+    ...regions.map(({ name }) => make("button", { class: "small", onclick: () => choose(name) }, name)),
   );
   choose(region);
 }

@@ -27,5 +27,5 @@ function hide() {
 }
 
 function button({ name, run }) {
-  return make("button", { type: "button", onclick: () => (byId("toast").replaceChildren(), run()) }, name);
+  return make("button", { onclick: () => (byId("toast").replaceChildren(), run()) }, name);
 }

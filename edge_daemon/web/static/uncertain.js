@@ -20,7 +20,7 @@ const inUse = () => strip().matches(":hover, :focus-within");
 function card({ sample, reason: said, likely, nearest }) {
   const reason = quoted(said);
   const buttons = likely.slice(0, LABELS).map((label) =>
-    make("button", { type: "button", class: colourOf(label), "aria-label": `It was ${label}`, onclick: () => setLabel(sample, label) }, label),
+    make("button", { class: colourOf(label), "aria-label": `It was ${label}`, onclick: () => setLabel(sample, label) }, label),
   );
   const picture = make("img", { src: `/api/uncertain/${sample}.jpg`, alt: `Uncertain: ${reason}`, width: 160, height: 120, onerror: () => remove({ sample }) });
   return make("li", { class: "full card" }, picture, nearestRow(nearest).element, make("p", { class: "why", title: reason }, reason), make("div", { class: "labels" }, ...buttons));

@@ -6,7 +6,7 @@ import { showError, toast } from "/static/toast.js";
 
 async function change(verb, number, done) {
   try {
-    done(await post(verb, number ? { change: number } : {}));
+    done(await post(verb, { change: number }));
   } catch (error) {
     showError(error);
   }

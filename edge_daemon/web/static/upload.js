@@ -5,7 +5,7 @@ import { connection } from "/static/connection.js";
 import { byId, counted, make, write } from "/static/dom.js";
 import { closeLabel, openedLabel } from "/static/labels.js";
 import { droppedFiles, folderItems, isZip, looseItems, prepare, zipContent } from "/static/picture_files.js";
-import { newId } from "/static/record.js";
+import { newId, sleep } from "/static/record.js";
 import { chosenRegion } from "/static/teach.js";
 import { toast } from "/static/toast.js";
 import { undo } from "/static/undo.js";
@@ -18,8 +18,6 @@ const TRY_MS = 1500;
 const MAX_NAMED = 200;
 
 let job = null;
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 function newJob(what) {
   return { what, batch: newId(), queue: [], total: 0, done: 0, taught: 0, known: 0, skipped: 0, change: null, ended: false, cancelled: new AbortController() };
@@ -171,7 +169,7 @@ function takeIntoNew(event) {
 
 function acceptDrops(area) {
   const over = (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     for (const each of area.querySelectorAll(".dropping")) each.classList.remove("dropping");
     if (event.type === "dragover") (event.target.closest(".tile") ?? byId("new-class")).classList.add("dropping");

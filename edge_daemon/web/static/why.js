@@ -14,7 +14,7 @@ function slot(name) {
   let example = null;
   const picture = make("img", { alt: "", width: 48, height: 48, draggable: "false", onerror: () => picture.classList.add("none") });
   const [label, kind] = [make("span", { class: "of" }), make("span", { class: "quiet" })];
-  const element = make("button", { type: "button", class: "near", onclick: () => openExample(example, name) }, picture, label, kind);
+  const element = make("button", { class: "near", onclick: () => openExample(example, name) }, picture, label, kind);
   const show = (next) => {
     element.style.visibility = next ? "visible" : "hidden";
     if (!next) return;
