@@ -15,7 +15,9 @@ import msgspec
 
 from edge_daemon import __version__
 from edge_daemon.benchmark.report import machine
+from edge_daemon.camera.stream import CAMERA_PASSWORD
 from edge_daemon.cli.checks.check import Check
+from edge_daemon.config.camera import StreamOptions
 from edge_daemon.config.schema import Config
 from edge_daemon.fleet.key import FLEET_KEY
 from edge_daemon.mqtt.credentials import MQTT_PASSWORD
@@ -75,14 +77,15 @@ def masked(text: str, secrets: Sequence[str]) -> str:
 
 def known_secrets(config: Config | None, environment: Mapping[str, str], root: Path) -> list[str]:
     """Return the passwords, tokens and keys that this user can read."""
-    kinds = (MQTT_PASSWORD, WEB_TOKEN, FLEET_KEY)
+    kinds = (CAMERA_PASSWORD, MQTT_PASSWORD, WEB_TOKEN, FLEET_KEY)
     found = [environment[kind.variable] for kind in kinds if kind.variable in environment]
     folders = [root / CREDENTIALS]
     if given := environment.get(CREDENTIALS_DIRECTORY):
         folders.append(Path(given))
     files = [file for folder in folders if os.access(folder, os.R_OK | os.X_OK) for file in folder.iterdir()]
     if config is not None:
-        named = (config.mqtt.password_file, config.web.token_file, config.fleet.key_file)
+        camera = config.camera.password_file if isinstance(config.camera, StreamOptions) else None
+        named = (camera, config.mqtt.password_file, config.web.token_file, config.fleet.key_file)
         files += [Path(file) for file in named if file is not None]
     found += [line for file in files for line in _read_secret(file).splitlines()]
     return [secret for secret in map(str.strip, found) if len(secret) >= MIN_SECRET]

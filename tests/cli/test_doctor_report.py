@@ -38,19 +38,24 @@ SECRETS = {
     "key": "5e" * 16,
     "credential": 'a"b\\c',
     "variable": "of-the-environment",
+    "camera": "peep hole",
+    "camera variable": "of-the-camera",
 }
+
+FILES = ("password", "token", "key", "camera")
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the root folder of a device with every kind of secret, whose log holds all of them."""
-    for name in ("password", "token", "key"):
+    for name in FILES:
         (tmp_path / name).write_text(SECRETS[name] + "\n")
     (tmp_path / report.CREDENTIALS).mkdir(parents=True)
     (tmp_path / report.CREDENTIALS / "mqtt-password").write_text(SECRETS["credential"])
     (tmp_path / "boot/firmware").mkdir(parents=True)
     (tmp_path / report.BOOT_CONFIG).write_text("# psk=none\ndtparam=spi=on\nwifi_psk=open-sesame\n")
     monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", SECRETS["variable"])
+    monkeypatch.setenv("EDGE_DAEMON_CAMERA_PASSWORD", SECRETS["camera variable"])
     log = "\n".join(f"said {secret} aloud" for secret in SECRETS.values())
     monkeypatch.setattr(report, "_journal", lambda: log + "\nmqtt://bob:swordfish@broker, token=abracadabra")
     return tmp_path
@@ -58,12 +63,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_no_secret_is_in_it_wherever_it_was(root: Path, encoding: str) -> None:
-    for name in ("password", "token", "key"):
+    for name in FILES:
         (root / name).write_text(SECRETS[name] + "\n", encoding)
     files = (
         f"mqtt.password_file={root}/password",
         f"web.token_file={root}/token",
         f"fleet.key_file={root}/key",
+        f"camera={{type: stream, url: 'rtsp://h/1', username: bob, password_file: {root}/camera}}",
     )
     config = load_config(None, ["mqtt.username=ada-the-first", *files])
     password = SECRETS["password"]
