@@ -18,7 +18,8 @@ from edge_daemon.app.model_factory import (
     resolve_features,
 )
 from edge_daemon.cli.config import note
-from edge_daemon.cli.evaluation_report import REPORT_MARK, make_heading, report_errors, write_page
+from edge_daemon.cli.evaluation_options import check_options
+from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
 from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
 from edge_daemon.cli.progress import Progress
@@ -29,13 +30,16 @@ from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import few_shot, open_set
+from edge_daemon.evaluation.embedded_pictures import embed_pictures
 from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
 from edge_daemon.evaluation.teaching_plan import Teach
-from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
-from edge_daemon.system.atomic_file import check_rewritten_file
+from edge_daemon.example_store.image_folders import Picture, find_pictures
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
+
+
+_NEAR_NEEDS = "--unknown holds out each label in turn, which needs three labels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,13 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command: one line per measurement."""
-    if args.seeds < 1:
-        raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
-    if args.report and not args.directory:
-        raise ConfigError("--report shows pictures; name the folder they are in")
-    if args.report:
-        check_rewritten_file(args.report, REPORT_MARK)
-    _check_sessions(args)
+    check_options(args)
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     config = resolve_features(load_config(args.config, overrides))
@@ -116,21 +114,6 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0
-
-
-def _check_sessions(args: argparse.Namespace) -> None:
-    if not args.sessions:
-        if args.teach:
-            raise ConfigError("--teach needs --sessions")
-        return
-    if not args.directory:
-        raise ConfigError("--sessions needs a folder: DIR/SESSION/LABEL/PICTURE.jpg")
-    for option in ("features", "unknown", "leave_one_out", "tune"):
-        if getattr(args, option):
-            raise ConfigError(f"--{option.replace('_', '-')} can't be combined with --sessions")
-    for classifier in args.classifiers or ():
-        if classifier not in CLASSIFIERS:
-            raise ConfigError(f"--sessions measures {', '.join(CLASSIFIERS)}; got '{classifier}'")
 
 
 def _measure_sessions(args: argparse.Namespace, config: Config) -> Iterator[dict[str, object]]:
@@ -190,10 +173,10 @@ def _read_pictures(root: Path, embedder: Embedder) -> tuple[Dataset, list[Path]]
     found = find_pictures(root)
     files, labels, vectors = [], [], []
     show: Iterable[Picture] = Progress("embedding")(found, len(found))
-    for picture, image in read_pictures(show):
+    for picture, vector in embed_pictures(show, embedder.embed):
         files.append(picture.path)
         labels.append(picture.label)
-        vectors.append(embedder.embed(image))
+        vectors.append(vector)
     if not files:
         raise ArchiveError(f"no picture in '{root}' can be read; it has {len(found)}")
     return _dataset(vectors, labels), files
@@ -247,9 +230,13 @@ def _classifier_rows(
 
 
 def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
+    if (few := len(data.labels) < 3) and not args.far:
+        raise ConfigError(f"{_NEAR_NEEDS}; measure pictures of other objects with --far DIR")
     far_vectors = read_folder(args.far, embedder).vectors if args.far else None
+    if few:
+        note(f"no row for near: {_NEAR_NEEDS}")
     for shots in args.shots:
-        if len(data.labels) > 2:
+        if not few:
             near = open_set.average(open_set.near_ood(data, shots, args.seeds))
             yield {"unknown": "near", "shots": shots, **asdict(near)}
         if far_vectors is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +21,11 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
 
+log = logging.getLogger(__name__)
+
 
 class _Picture(NamedTuple):
+    name: str
     image: Image
     label: str
     group: str = ""
@@ -40,7 +44,7 @@ def compare_features(
     }
     pictures = list(_from_folder(directory) if directory else _from_store(configs[current]))
     for number, picture in enumerate(Progress("embedding")(pictures, len(pictures))):
-        for features, vector in _embed(embedders, picture.image).items():
+        for features, vector in _embed(embedders, picture).items():
             indexes[features].add(vector, picture.label, number, picture.group)
     if not len(indexes[current]):
         raise ConfigError("there are no pictures to compare features on; name a folder of label folders")
@@ -52,21 +56,23 @@ def compare_features(
 
 def _from_folder(directory: Path) -> Iterator[_Picture]:
     for picture, image in read_pictures(find_pictures(directory)):
-        yield _Picture(image, picture.label)
+        yield _Picture(str(picture.path), image, picture.label)
 
 
 def _from_store(config: Config) -> Iterator[_Picture]:
     with open_store_to_read(config) as store:
         for example in store:
             if example.thumbnail:
-                yield _Picture(read_image(example.thumbnail), example.label, example.group)
+                image = read_image(example.thumbnail)
+                yield _Picture(f"example {example.id}", image, example.label, example.group)
 
 
-def _embed(embedders: Mapping[str, Embedder], image: Image) -> dict[str, Vector]:
+def _embed(embedders: Mapping[str, Embedder], picture: _Picture) -> dict[str, Vector]:
     """Return an embedding for each of the features, or none at all: every index has the same pictures."""
     try:
-        return {features: embedder.embed(image) for features, embedder in embedders.items()}
-    except EmbeddingError:
+        return {features: embedder.embed(picture.image) for features, embedder in embedders.items()}
+    except EmbeddingError as exc:
+        log.warning("%s: %s; left out", picture.name, exc)
         return {}
 
 

@@ -28,8 +28,9 @@ from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
+from edge_daemon.evaluation.embedded_pictures import embed_pictures
 from edge_daemon.evaluation.own_classes import Accuracy, Judged, accuracy, by_label, judge, match_labels
-from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
+from edge_daemon.example_store.image_folders import Picture, find_pictures
 from edge_daemon.models.class_names import load_class_names
 from edge_daemon.system.printable import printable
 
@@ -87,9 +88,10 @@ class OwnClassesEvaluation:
         embedder = build_embedder(self.config)
         self.classes = load_class_names(model_path(self.config), embedder.size)
         matched = self._match(find_pictures(self.directory))
-        for picture, image in read_pictures(Progress("classifying")(matched, len(matched))):
+        shown = Progress("classifying")(matched, len(matched))
+        for picture, probabilities in embed_pictures(shown, embedder.embed):
             true = self.matches[picture.label]
-            self.judged.append(judge(len(self.files), picture.label, true, embedder.embed(image)))
+            self.judged.append(judge(len(self.files), picture.label, true, probabilities))
             self.files.append(picture.path)
         if not self.judged:
             raise ConfigError(f"no picture in '{self.directory}' can be read; it has {len(matched)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.domain.errors import EmbeddingError
+from edge_daemon.domain.errors import EmbeddingError, ImageError
 from edge_daemon.evaluation.across_sessions import CopySource, EmbeddingRecognizer
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.object_embedder import ObjectEmbedder
@@ -47,7 +47,10 @@ class ObjectEmbeddings:
         """Return the reference of a scene's frames. Raises ImageError if they differ in size."""
         key = tuple(frame.path for frame in frames)
         if key not in self._references:
-            self._references[key] = SceneReference.from_frames([read_image(path) for path in key])
+            images = [read_image(path) for path in key]
+            if len({image.shape for image in images}) > 1:
+                raise ImageError(f"{key[0].parent}: its pictures differ in size; bring them to one size")
+            self._references[key] = SceneReference.from_frames(images)
         return self._references[key]
 
     def view(self, frame: SessionFrame, reference: SceneReference) -> View:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import ArchiveError
-from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
+from edge_daemon.evaluation.embedded_pictures import embed_pictures
+from edge_daemon.example_store.image_folders import Picture, find_pictures
 from edge_daemon.imaging.image_files import is_hidden
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ def _session_folders(root: Path) -> Iterator[Path]:
 
 
 def read_sessions(pictures: Iterable[SessionPicture], embed: Callable[[Image], Vector]) -> list[Session]:
-    """Read and embed each picture once. Unreadable pictures are left out with a warning in the log."""
+    """Read and embed each picture once. Others are left out with a warning in the log."""
     frames: dict[str, dict[str, list[SessionFrame]]] = {}
     for each in pictures:
         labels = frames.setdefault(each.session, {})
-        for picture, image in read_pictures([each.picture]):
+        for picture, vector in embed_pictures([each.picture], embed):
             labels.setdefault(picture.label, []).append(
-                SessionFrame(picture.path, embed(image), picture.label == SCENE)
+                SessionFrame(picture.path, vector, picture.label == SCENE)
             )
     return [Session(name, labels, labels.pop(SCENE, ())) for name, labels in frames.items()]
 
