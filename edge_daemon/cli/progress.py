@@ -1,7 +1,8 @@
-"""Progress on stderr of long work and of transfers, shown only on a terminal."""
+"""Lines that are redrawn in place on a terminal: the progress of long work and of transfers, on stderr."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +12,27 @@ from typing import TextIO, TypeVar
 _T = TypeVar("_T")
 _WIDTH = 30
 _EVERY_S = 0.1
+_COLUMNS = 80
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Return whether a line can be erased there: on a terminal, except a dumb one."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def redraw(stream: TextIO, line: str) -> None:
+    """Replace the last line, cut to the terminal's width: a wrapped one could not be erased."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        columns = 0
+    stream.write(f"\r\x1b[K{line[: (columns or _COLUMNS) - 1]}")
+    stream.flush()
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of an iteration. Nothing is written if `stream` is not a terminal."""
+    """Progress of an iteration. Nothing is written if `stream` can't erase a line."""
 
     what: str
     stream: TextIO = field(default_factory=lambda: sys.stderr)
@@ -23,7 +40,7 @@ class Progress:
 
     def __call__(self, items: Iterable[_T], total: int) -> Iterator[_T]:
         """Yield the items and draw the bar; clear the line at the end."""
-        if not self.stream.isatty() or total < 1:
+        if not can_redraw(self.stream) or total < 1:
             yield from items
             return
         started = self.clock()
@@ -36,19 +53,17 @@ class Progress:
                     self._draw(done, total, now - started)
                 yield item
         finally:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+            redraw(self.stream, "")
 
     def _draw(self, done: int, total: int, elapsed_s: float) -> None:
         filled = min(_WIDTH, _WIDTH * done // total)
         bar = "#" * filled + "." * (_WIDTH - filled)
         left = f", {elapsed_s / done * (total - done):.0f} s left" if done else ""
-        self.stream.write(f"\r\x1b[K{self.what} [{bar}] {done}/{total}{left}")
-        self.stream.flush()
+        redraw(self.stream, f"{self.what} [{bar}] {done}/{total}{left}")
 
 
 def draw_transfer(name: str, done: int, total: int) -> None:
     """Print the progress of a transfer; erase it at the end."""
-    if sys.stderr.isatty():
-        line = "" if done >= total else f"{name} {100 * done // total:3d} % of {total / 1e6:.1f} MB"
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+    if can_redraw(sys.stderr):
+        line = f"{name} {100 * done // total:3d} % of {total / 1e6:.1f} MB"
+        redraw(sys.stderr, "" if done >= total else line)

@@ -10,19 +10,22 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
+import msgspec
+
 from edge_daemon.cli.followed_device import followed_topics
+from edge_daemon.cli.progress import can_redraw, redraw
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics
+from edge_daemon.system.json_input import decode_json
 from edge_daemon.system.printable import printable
 
 _RATE_FRAMES = 30
 _STALE_S = 3.0
 _OFFLINE_S = 3.0
-_WIDTH = 100
 TICK_S = 0.5
 
 
@@ -80,14 +83,14 @@ class JsonWriter:
 class LineWriter:
     """Shows the latest results in the last line of the terminal, with the events scrolling above it.
 
-    If the output is no terminal, only the events are printed.
+    If the output is no terminal, or a dumb one, only the events are printed.
     """
 
     def __init__(self, topics: Topics, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._topics = topics
         self._out = out
         self._monotonic = monotonic
-        self._live = out.isatty()
+        self._live = can_redraw(out)
         self._offline = OfflineTimer(topics, monotonic)
         self._availability = "?"
         self._results: dict[str, dict[str, Any]] = {}
@@ -125,13 +128,13 @@ class LineWriter:
         self._result_s.clear()
 
     def _scroll(self, text: str) -> None:
-        clear = "\r\x1b[K" if self._live else ""
-        print(f"{clear}{time.strftime('%H:%M:%S')}  {printable(text)}", file=self._out, flush=True)
+        if self._live:
+            redraw(self._out, "")
+        print(f"{time.strftime('%H:%M:%S')}  {printable(text)}", file=self._out, flush=True)
 
     def _draw(self) -> None:
         if self._live:
-            self._out.write(f"\r\x1b[K{printable(self.line())[:_WIDTH]}")
-            self._out.flush()
+            redraw(self._out, printable(self.line()))
 
     def line(self) -> str:
         """Return the live line; results older than 3 s are not shown."""
@@ -149,8 +152,8 @@ def readable(payload: bytes) -> Any:
     """Return the content of JSON, other text as text, and the size of other payloads."""
     text = _text(payload)
     try:
-        return json.loads(text) if text[:1] in ("{", "[") else text
-    except (ValueError, RecursionError):
+        return decode_json(payload, Any) if text[:1] in ("{", "[") else text
+    except msgspec.DecodeError:
         return text
 
 

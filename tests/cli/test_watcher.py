@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import struct
+import termios
 
 import pytest
 from hypothesis import given
@@ -94,6 +98,48 @@ def test_without_a_terminal_only_events_are_written() -> None:
 def test_control_characters_of_a_payload_are_not_printed(watch: Watch) -> None:
     watch.receive("event", {"event_type": "object", "label": "\x1b[2Jboo"})
     assert "\x1b[2J" not in watch.out.getvalue()
+
+
+def _read(master: int) -> bytes:
+    """Read from a terminal; nothing when its other end is closed and all is read."""
+    try:
+        return os.read(master, 10_000)
+    except OSError:
+        os.close(master)
+        return b""
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_line_fits_the_terminal_because_a_wrapped_one_is_not_erased(columns: int) -> None:
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    with open(slave, "w", encoding="utf-8") as terminal:
+        live = LineWriter(TOPICS, terminal)
+        live.write(Incoming("edge_daemon/pi/availability", b"online", retained=True))
+        for region in ("left", "middle", "right"):
+            content = json.dumps({**RESULT, "region": region}).encode()
+            live.write(Incoming(f"edge_daemon/pi/{region}/result", content, retained=False))
+        line = live.line()
+    drawn = b"".join(iter(lambda: _read(master), b"")).decode()
+    assert drawn.split("\r\x1b[K")[-1] == line[: columns - 1]
+
+
+def test_a_dumb_terminal_gets_events_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    watch = Watch(Terminal())
+    watch.receive("availability", "online")
+    watch.results(5)
+    assert "\x1b" not in watch.out.getvalue()
+
+
+@pytest.mark.parametrize("payload", ['{"a":NaN}', '{"a":[1e999]}', "[-Infinity]"])
+def test_a_number_that_json_lacks_keeps_the_line_json(payload: str) -> None:
+    def refuse(text: str) -> None:
+        raise AssertionError(text)
+
+    out = io.StringIO()
+    JsonWriter(TOPICS, out).write(Incoming("edge_daemon/pi/request/add", payload.encode(), retained=False))
+    assert json.loads(out.getvalue(), parse_constant=refuse)["payload"] == payload
 
 
 KEYS = st.sampled_from(["region", "label", "confidence", "latency_ms"])
