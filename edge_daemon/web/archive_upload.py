@@ -19,6 +19,9 @@ _MAX_PROBLEMS = 100
 _LEFT_S = 10.0
 """Time without a piece after which another upload may begin."""
 
+KEPT_S = 150.0
+"""Time without a piece after which `close_left` removes the file; a browser tries for a minute or two."""
+
 
 class ArchiveUpload:
     """Keeps one archive at a time, in a file without a name on the store's disk.
@@ -67,6 +70,11 @@ class ArchiveUpload:
             self.close()
         problems = report.problems[:_MAX_PROBLEMS]
         return {"added": report.added, "duplicates": report.duplicates, "problems": problems}
+
+    def close_left(self) -> None:
+        """Remove the file of an upload that its sender has left, which would occupy the store's disk."""
+        if self._now() - self._written_s >= KEPT_S:
+            self.close()
 
     def close(self) -> None:
         """Remove the file; harmless without one."""

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from edge_daemon.domain.errors import ConflictError, EdgeError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.web.archive_upload import ArchiveUpload
+from edge_daemon.web.archive_upload import KEPT_S, ArchiveUpload
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
 from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
@@ -291,12 +291,13 @@ class UploadRoutes:
 
     async def archive(self, request: Request) -> Response:
         """Keep a piece of an archive, or import the complete archive and return the report."""
-        query = read_query(request.query_params, PieceQuery)
-        piece = await read_request_body(request)
+        query, piece = read_query(request.query_params, PieceQuery), await read_request_body(request)
         if query.name:
             finish = partial(self._archive.finish, query.upload, query.name)
             return json_response(await run_in(self._archive_thread, finish))
         write = partial(self._archive.write, query.upload, query.offset, piece)
+        loop, close_left = asyncio.get_running_loop(), self._archive.close_left
+        loop.call_later(2 * KEPT_S, self._archive_thread.submit, close_left)
         return json_response(await run_in(self._archive_thread, write))
 
 

@@ -19,7 +19,9 @@ from edge_daemon.example_store.image_folders import find_pictures
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, encode_png
 from edge_daemon.system.testing import ManualClock
+from edge_daemon.web import archive_upload, routes
 from edge_daemon.web.archive_upload import ArchiveUpload
+from tests.harness.daemon_harness import wait_until
 from tests.harness.small_disk import SmallDisk
 from tests.harness.web_harness import WebHarness, still
 
@@ -176,6 +178,23 @@ def test_pieces_come_in_order_and_from_one_sender_at_a_time(tmp_path: Path) -> N
         upload.write("one", 11, b"x")
     upload.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_that_is_left_occupies_no_disk(
+    client: httpx.Client, site: WebHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> list[str]:
+        links = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+        return [
+            str(each) for each in links if each.parent == site.settings_file.parent and "deleted" in each.name
+        ]
+
+    monkeypatch.setattr(routes, "KEPT_S", 0.3)
+    monkeypatch.setattr(archive_upload, "KEPT_S", 0.3)
+    query: dict[str, str | int] = {"upload": "left", "offset": 0}
+    client.post("/api/archive", params=query, content=b"x", headers=OCTETS).raise_for_status()
+    assert len(kept()) == 1
+    wait_until(lambda: "gone" if not kept() else "", lambda: f"still open: {kept()}")
 
 
 def test_an_archive_on_a_full_disk_is_refused(small_disk: SmallDisk) -> None:
