@@ -26,7 +26,12 @@ COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--skip", type=_check_name, action="append", default=[], metavar="CHECK", help="skip a check"
+        "--skip",
+        type=_check_name,
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="skip a check, such as camera; repeatable",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a report without secrets, to send")
     parser.add_argument(

@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="LABEL,...",
-        help="the terminal as a panel: 1 to 9 teach (default: the buttons' labels), u undo, c clear, q quit",
+        help="the terminal as a panel: 1 to 9 teach (default: the buttons' labels), u undo, c clear, "
+        "s scene, q quit",
     )
 
 
