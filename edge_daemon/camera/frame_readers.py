@@ -162,10 +162,8 @@ def open_reader(path: Path) -> FrameReader | None:
     """
     with open_regular(path) as file:
         start = file.read(_MAX_HEADER_BYTES)
-        if start.startswith(_JPEG_START):
-            # A photo with a second picture for other displays or for the other eye is no video.
-            is_video = _JPEG_GROUP not in start and _NEXT_JPEG.search(start + file.read(_MAX_JPEG_BYTES))
-            return _VideoReader(path) if is_video else None
+    if start.startswith(_JPEG_START):
+        return _VideoReader(path) if is_motion_jpeg(path) else None
     if start.startswith(_RAW_START) or path.suffix.lower() == _RAW_SUFFIX:
         return _RawFrameReader(path)
     # Late, as raw frames need no Pillow.
@@ -175,6 +173,18 @@ def open_reader(path: Path) -> FrameReader | None:
         return _VideoReader(path)
     animation = open_animation(path)
     return _AnimationReader(animation) if animation else None
+
+
+def is_motion_jpeg(path: Path) -> bool:
+    """Return whether a file is a series of JPEG pictures. Raises OSError.
+
+    A photo with a second picture for other displays or for the other eye is none.
+    """
+    with open_regular(path) as file:
+        start = file.read(_MAX_HEADER_BYTES)
+        if not start.startswith(_JPEG_START) or _JPEG_GROUP in start:
+            return False
+        return _NEXT_JPEG.search(start + file.read(_MAX_JPEG_BYTES)) is not None
 
 
 def open_images(path: Path, recursive: bool) -> ImageSequence:

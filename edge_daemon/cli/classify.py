@@ -14,17 +14,20 @@ from msgspec.structs import asdict
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, choose_features, model_path, open_store_to_read
 from edge_daemon.app.regions import build_regions
+from edge_daemon.camera.frame_readers import is_motion_jpeg
 from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_seconds
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
+from edge_daemon.domain.errors import CameraError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import is_image, named_as_image, read_image
 from edge_daemon.imaging.regions import crop
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.models.class_names import load_class_names
-from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.region import UNKNOWN_PREDICTION, Region
 from edge_daemon.system.printable import printable
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.region_text import join_predictions
@@ -155,27 +158,37 @@ def run(args: argparse.Namespace) -> int:
         trainer.copy_maker(embedder.embed).make_all()
     topk = args.topk or (5 if own_classes else None)
     output = _Output(args.json, topk, args.explain, {label: number for number, label in enumerate(classes)})
-    for view in _views(args.image, args.every):
+    failures: list[Exception] = []
+    for view in _views(args.image, args.every, failures):
         rows = _classify(view.image, embedder, regions, trainer)
         if config.combine_regions == "text":
             rows.append((WHOLE_FRAME, join_predictions(prediction for _, prediction in rows)))
         for region, prediction in rows:
             output.print(view, region, prediction)
-    return 0
+    return 1 if failures else 0
 
 
-def _views(paths: Iterable[Path], every_s: float) -> Iterator[_View]:
-    """Yield the pictures, and the frames of each film. Raises ImageError, CameraError."""
+def _views(paths: Iterable[Path], every_s: float, failures: list[Exception]) -> Iterator[_View]:
+    """Yield the pictures, and the frames of each film.
+
+    A line on stderr names a file that can't be read; the other files are used.
+    """
     for path in paths:
-        if _is_film(path):
-            yield from _film_views(path, every_s)
-        else:
-            yield _View(path, read_image(path))
+        try:
+            if _is_film(path):
+                yield from _film_views(path, every_s)
+            else:
+                yield _View(path, read_image(path))
+        except (ImageError, CameraError) as exc:
+            note(str(exc))
+            failures.append(exc)
 
 
 def _is_film(path: Path) -> bool:
     try:
-        return path.is_file() and not named_as_image(path) and not is_image(path)
+        if not path.is_file() or named_as_image(path):
+            return False
+        return not is_image(path) or is_motion_jpeg(path)
     except OSError:
         return False  # the error of `read_image` names the fault
 
@@ -214,6 +227,14 @@ def _classify(
 ) -> list[tuple[str, Prediction]]:
     crops = [crop(image, region.box) if region.box else image for region in regions]
     return [
-        (region.name, trainer.classifier(region.name).predict(embedder.embed(part)))
+        (region.name, _predict(part, embedder, trainer.classifier(region.name)))
         for region, part in zip(regions, crops, strict=True)
     ]
+
+
+def _predict(image: Image, embedder: Embedder, classifier: OpenSetClassifier) -> Prediction:
+    """Classify as the daemon does: a picture without an embedding, such as a black one, is `unknown`."""
+    try:
+        return classifier.predict(embedder.embed(image))
+    except EmbeddingError:
+        return UNKNOWN_PREDICTION

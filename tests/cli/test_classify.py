@@ -14,7 +14,7 @@ from PIL import Image
 
 from edge_daemon.cli.main import main
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
 from tests.harness.tflite_interpreter import Interpreter
@@ -259,6 +259,37 @@ def test_a_file_that_is_neither_picture_nor_film_is_one_line(
     assert main(["classify", "--model", LIGHT, str(tmp_path / "notes.txt")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("notes.txt is neither a picture nor a video that this program can decode")
+
+
+def test_a_motion_jpeg_is_a_film_though_it_begins_like_a_photo(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mjpg"  # as `rpicam-vid --codec mjpeg` writes it
+    film.write_bytes(b"".join(encode_jpeg(np.full((120, 160, 3), 20 * each, np.uint8)) for each in range(9)))
+    rows = classify(capsys, "--model", LIGHT, "--every", "0.1", str(film))
+    assert len(rows) > 1
+    assert [row["time"] for row in rows] == sorted({row["time"] for row in rows})
+
+
+def test_a_file_that_can_not_be_read_is_named_and_the_others_are_used(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cat = str(shared_path("images/cat.jpg"))
+    (tmp_path / "cut.jpg").write_bytes(Path(cat).read_bytes()[:2000])
+    (tmp_path / "notes.txt").write_text("no pixels here")
+    bad = [str(tmp_path / name) for name in ("cut.jpg", "notes.txt", "absent.jpg")]
+    assert main(["classify", "--json", "--model", LIGHT, *bad, cat]) == 1
+    captured = capsys.readouterr()
+    assert [json.loads(line)["image"] for line in captured.out.splitlines()] == [cat]
+    assert [each in line for each, line in zip(bad, captured.err.splitlines(), strict=True)] == [True] * 3
+
+
+def test_a_picture_without_an_embedding_is_unknown_as_on_a_device(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "black.png")
+    rows = classify(capsys, "--set", "model.features=patch", str(tmp_path / "black.png"))
+    assert [row["label"] for row in rows] == ["unknown"]
 
 
 @pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "often"])
