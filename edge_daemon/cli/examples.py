@@ -16,14 +16,13 @@ from edge_daemon.app.model_factory import (
     open_store,
     open_store_to_read,
     require_store,
-    store_path,
 )
-from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte, warn_of_other_models
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.option_values import read_renames
 from edge_daemon.cli.progress import Progress
+from edge_daemon.cli.store_warnings import warn_of_store
 from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.counted import counted
@@ -112,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
     action: Callable[..., int] = args.action
     if action is run_fetch:  # needs no store here
         return run_fetch(args, config)
-    if fault := mount_fault(store_path(config)):
-        log.warning("%s; %s", fault.reason, fault.remedy)
+    warn_of_store(config)
     with _open_store(config, action) as store:
         return action(args, config, store)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from edge_daemon.cli.config import note
 from edge_daemon.cli.progress import draw_transfer
+from edge_daemon.cli.store_warnings import is_beside_service
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ModelError
@@ -66,6 +69,8 @@ def add_model(args: argparse.Namespace) -> int:
     print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {size}")
     print(f"black..white: {added.input_range}{'' if args.range else '; --range sets another'}")
     print(f"use it: edge-daemon models use {added.path.stem}")
+    if is_beside_service() and "EDGE_DAEMON_MODELS" not in os.environ and os.geteuid() != 0:
+        note("the installed service does not use models of this folder; add it with sudo for the service")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
+from edge_daemon.config import paths
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.shared_files import shared_path
@@ -317,3 +318,23 @@ def test_one_example_has_no_plural(shell: Shell, tmp_path: Path) -> None:
     ]
     assert shell.run("export", tmp_path / "out.zip")[1] == [f"1 example in {tmp_path / 'out.zip'}"]
     assert shell.run("clear", "cat")[1] == ["removed 1 example"]
+
+
+def test_a_users_own_store_beside_an_installed_service_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "service")
+    assert main(["examples", "list"]) == 0
+    assert "the installed service" not in caplog.text
+    (tmp_path / "service").mkdir()
+    assert main(["examples", "list", "--set", f"store.path={tmp_path / 'a.sqlite'}"]) == 1
+    assert "the installed service" not in caplog.text
+    assert main(["examples", "list"]) == 0
+    own = tmp_path / "home/.local/state/edge_daemon/examples.sqlite"
+    assert f"{own}; the installed service has its own: `sudo -u edge-daemon edge-daemon" in caplog.text
