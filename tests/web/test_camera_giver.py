@@ -123,6 +123,23 @@ def test_a_browser_gives_its_camera_and_takes_it_back(given: GivenSite, visit: V
     expect(other.locator("#giver")).to_have_text("No browser gives its camera")
 
 
+def test_two_clicks_open_the_camera_once(given: GivenSite, visit: Visit) -> None:
+    """A second stream would keep the camera on after the stop."""
+    page = visit("desk").open(given.url)
+    asked = page.evaluate(
+        """() => {
+            const media = navigator.mediaDevices;
+            const original = media.getUserMedia.bind(media);
+            let asked = 0;
+            media.getUserMedia = (wanted) => (asked++, original(wanted));
+            for (let clicks = 0; clicks < 2; clicks++) document.querySelector("#give-camera").click();
+            return asked;
+        }"""
+    )
+    assert asked == 1
+    expect(page.get_by_role("button", name="Stop this camera")).to_be_enabled()
+
+
 def test_an_example_is_taught_from_a_browsers_camera(given: GivenSite, visit: Visit) -> None:
     page = visit("desk").open(given.url)
     page.get_by_role("button", name="Use this browser’s camera").click()

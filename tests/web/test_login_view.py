@@ -54,6 +54,20 @@ def test_the_token_is_entered_once_and_a_wrong_one_is_refused(locked: WebHarness
     assert TOKEN not in str(cookie["value"])
 
 
+def test_a_page_whose_cookie_has_ended_asks_for_the_token(locked: WebHarness, visit: Visit) -> None:
+    page = visit("phone").open(locked.url)
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#state-text")).to_have_text("Running")
+    page.context.clear_cookies()  # the websocket stays open
+    page.fill("#new-label", "gear")
+    page.click("#teach-new")
+    expect(page.get_by_role("heading", name="Enter the token")).to_be_visible()
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#state-text")).to_have_text("Running")
+
+
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desk", "dark")])
 def test_axe_finds_nothing_serious(site: WebHarness, visit: Visit, size: str, scheme: str) -> None:
     for label in ("gear", "mug"):

@@ -10,11 +10,12 @@ async function request(path, options) {
   } catch {
     throw new Error("the device can't be reached");
   }
+  if (response.status === 401) location.reload(); // to the login
   const { error } = await response.json().catch(() => ({}));
   throw Object.assign(new Error(error || `the device answered ${response.status}`), { status: response.status });
 }
 
-// A connection that was cut silently would keep a request waiting for minutes.
+// A silently cut connection would keep a request waiting for minutes.
 export const get = (path, ms = TIMEOUT_MS) => request(path, { cache: "no-store", signal: AbortSignal.timeout?.(ms) });
 
 const change = (path, kind, body, signal) =>

@@ -39,6 +39,7 @@ function show() {
 }
 
 async function start() {
+  byId("give-camera").disabled = true;
   const [width, height] = asked.size;
   const wanted = { width: { ideal: width }, height: { ideal: height }, facingMode: { ideal: "environment" } };
   try {

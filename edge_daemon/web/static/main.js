@@ -27,7 +27,7 @@ import { startWhy } from "/static/why.js";
 const VIEWS = ["live", "review", "settings", "health"];
 
 function showView() {
-  const name = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
+  const name = VIEWS.find((view) => location.hash === `#${view}`) ?? "live";
   for (const view of VIEWS) {
     byId(`view-${view}`).hidden = view !== name;
     const tab = byId(`tab-${view}`);

@@ -43,7 +43,7 @@ async function record(own) {
   let count = 0;
   let wait = HOLD_MS;
   let change = null;
-  // The button goes when its class is deleted or renamed elsewhere; a finger's release then goes astray.
+  // The button goes when its class is deleted elsewhere, and a finger's release with it.
   while (count === 0 || (recording === own && element.isConnected)) {
     const reply = await teach(label, region(), burst);
     if (!reply) break;

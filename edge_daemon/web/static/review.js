@@ -59,7 +59,7 @@ function show() {
   if (focused?.startsWith("example-")) byId(focused)?.focus({ preventScroll: true });
 }
 
-// One list at a time: a small device takes seconds for it.
+// One list at a time: it takes a small device seconds.
 async function refresh() {
   stale = busy;
   if (busy) return;

@@ -10,7 +10,6 @@ import { chosenRegion } from "/static/teach.js";
 import { toast } from "/static/toast.js";
 import { undo } from "/static/undo.js";
 
-const IN_FLIGHT = 2;
 const PIECE_BYTES = 1 << 19;
 const MAX_PICTURE_BYTES = 16 << 20;
 const MAX_TRIES = 8;
@@ -30,9 +29,7 @@ function show() {
   if (skipped) parts.push(`${skipped} left out`);
   if (ended && cancelled.signal.aborted) parts.push("cancelled");
   write(byId("upload-text"), parts.join(", "));
-  byId("upload-bar").max = Math.max(1, total);
-  byId("upload-bar").value = done;
-  byId("upload-bar").hidden = ended;
+  Object.assign(byId("upload-bar"), { max: Math.max(1, total), value: done, hidden: ended });
   byId("upload-skipped").hidden = skipped === 0;
   byId("upload-undo").hidden = !ended || job.change === null;
   write(byId("upload-cancel"), ended ? "Close" : "Cancel");
@@ -88,7 +85,7 @@ async function work() {
 
 async function run() {
   show();
-  await Promise.all(Array.from({ length: IN_FLIGHT }, work));
+  await Promise.all([work(), work()]);
   job.ended = true;
   show();
 }
