@@ -163,6 +163,7 @@ switch_to() {
     set_link venv "$1"
     ln -sfn "$target/venv/bin/edge-daemon" "$DESTDIR/usr/local/bin/edge-daemon"
     [ ! -d "$1/systemd" ] || install -D -m 0644 "$1/systemd/$unit" "$DESTDIR/etc/systemd/system/$unit"
+    sync -f "$target" "$DESTDIR/etc" # a power cut must not leave an empty unit, which would be masked
     systemd_runs || return 0
     systemctl daemon-reload
     service_is enabled || systemctl enable "$unit"

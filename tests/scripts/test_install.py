@@ -165,6 +165,16 @@ def test_the_program_before_runs_again_when_the_new_one_does_not_become_ready(ru
     assert len(running.programs()) == 4
 
 
+def test_the_unit_is_on_disk_before_the_service_starts(board: Board) -> None:
+    """After a power cut, a unit that was not written yet is empty, which masks the service."""
+    unit = board.root / "etc/systemd/system/edge-daemon.service"
+    board.stand_in("sync", f'[ ! -s "{unit}" ] || echo "sync $*" >>"$BOARD/log"')
+    assert board.install().returncode == 0
+    (written,) = [line for line in board.log() if line.startswith("sync")]
+    assert f"{board.root}/etc" in written.split()
+    assert board.log().index(written) < board.log().index("systemctl restart --no-block edge-daemon.service")
+
+
 def test_what_an_interrupted_installation_left_is_removed(running: Board) -> None:
     (running.target / "venv.abcdef").mkdir()
     running.upgrade(SECOND)
