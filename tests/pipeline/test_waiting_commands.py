@@ -1,4 +1,4 @@
-"""Commands that wait for a frame: an undo withdraws presses, and no request waits for ever."""
+"""Commands that wait for a frame: an undo withdraws presses, and a request without a frame gets an error."""
 
 from __future__ import annotations
 
