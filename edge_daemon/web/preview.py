@@ -15,7 +15,8 @@ from edge_daemon.system.latest_frame import LatestFrame
 LONGER_SIDE_PX = 640
 QUALITY = 70
 PER_S = 8.0
-_WAIT_S = 1.0
+_WAIT_S = 0.1
+"""Longest time that a wait for a frame keeps the executor from decoding pictures that are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class PreviewEncoder:
         """Number of images encoded so far."""
 
     async def next_after(self, seq: int) -> PreviewImage | None:
-        """Return the latest image as soon as its number is not `seq`; None if none comes within a second."""
+        """Return the latest image as soon as its number is not `seq`; None if none comes soon."""
         async with self._lock:
             age_s = self._now() - self._encoded_s
             if self._latest is not None and self._latest.seq != seq and age_s < self._period_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -121,6 +122,20 @@ def test_one_encoding_serves_two_viewers_and_none_is_made_without_a_request() ->
             return unrequested, encoder.encoded, one.seq
 
     assert run(scenario()) == (0, 1, 4)
+
+
+def test_a_wait_for_a_frame_leaves_the_thread_to_pictures_that_are_sent() -> None:
+    async def scenario() -> float:
+        with ThreadPoolExecutor(1) as executor:
+            waiting = asyncio.create_task(PreviewEncoder(LatestFrame(), executor, lambda: 0.0).next_after(-1))
+            await asyncio.sleep(0)
+            begun_s = time.monotonic()
+            await asyncio.get_running_loop().run_in_executor(executor, time.monotonic)
+            waited_s = time.monotonic() - begun_s
+            assert await waiting is None
+        return waited_s
+
+    assert run(scenario()) < 0.8
 
 
 def test_a_preview_carries_its_number_and_the_frames_size() -> None:
