@@ -12,7 +12,7 @@ import msgspec
 from edge_daemon.cli.main import add_action
 from edge_daemon.config.hidden_paths import hidden_paths
 from edge_daemon.config.page_settings import PageSettings, write_page_settings
-from edge_daemon.config.paths import managed_state_dir
+from edge_daemon.config.paths import service_state_dir
 from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_with_sources, schema
 from edge_daemon.config.yaml_edit import (
     Scalar,
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "schema":
         print(json.dumps(schema(), indent=2))
         return 0
-    loaded = load_with_sources(args.config, [*args.set, *args.more_set], state_folder=managed_state_dir())
+    loaded = load_with_sources(args.config, [*args.set, *args.more_set], state_folder=service_state_dir())
     if args.action == "check":
         check(loaded)
         path = str(loaded.path) if loaded.path else None
@@ -72,7 +72,7 @@ def _set(args: argparse.Namespace) -> int:
     path: Path = args.config or DEFAULT_PATH
     before = after = None if is_missing(path) else read_config_text(path)
     changes = [_read_change(text) for text in args.changes]
-    loaded = load_with_sources(path, args.changes, state_folder=managed_state_dir(), may_lack=True)
+    loaded = load_with_sources(path, args.changes, state_folder=service_state_dir(), may_lack=True)
     for key, value in changes:
         if before is None or not _has_value(path, key, value):
             after = with_value(after or "", key, value, str(path))

@@ -28,10 +28,15 @@ def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
 
 def managed_state_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """Return `state_dir`; for root, who manages the installed service, that of the service."""
-    is_given = "STATE_DIRECTORY" in environment or "XDG_STATE_HOME" in environment
-    if not is_given and os.geteuid() == 0 and SERVICE_STATE.is_dir():
-        return SERVICE_STATE
-    return state_dir(environment)
+    return service_state_dir(environment) or state_dir(environment)
+
+
+def service_state_dir(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the service's directory for the service, its user and root, who manages it; None for others."""
+    if "STATE_DIRECTORY" in environment:
+        return state_dir(environment)
+    is_manager = (os.geteuid() == 0 and SERVICE_STATE.is_dir()) or _is_service_user()
+    return SERVICE_STATE if is_manager and "XDG_STATE_HOME" not in environment else None
 
 
 def _is_service_user() -> bool:

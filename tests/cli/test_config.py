@@ -279,6 +279,22 @@ def test_a_damaged_file_of_the_page_is_named_by_the_check_and_reset(
     assert not page.exists()
 
 
+def test_a_user_resets_what_was_set_on_the_page_of_an_own_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    store = tmp_path / "my-examples.sqlite"
+    page = Path(f"{store}.settings.yaml")
+    page.write_text("smoothing: {window: 9}\n")
+    words = ["--set", "camera.type=synthetic", "--set", f"store.path={store}"]
+    assert main(["config", "show", *words]) == 0
+    assert f"smoothing.window: 9  # {page}:1" in capsys.readouterr().out
+    assert main(["config", "reset", *words]) == 0
+    assert not page.exists()
+
+
 def test_root_resets_what_was_set_on_the_page_of_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
