@@ -35,7 +35,7 @@ OTHER_SESSION = 0.6
 """Novelty at which the weights of both sessions count alike: 1.8 times the distance between the examples."""
 
 OTHER_SESSION_SCALE = 0.25
-"""Novelty per unit of the logit of the mixture."""
+"""Novelty per unit of the logit of the share of other sessions."""
 
 CLEAR_RATIO = 0.25
 """Ratio that supports a label clearly: the nearest other label is at 1.3 times the distance."""
@@ -129,8 +129,8 @@ class _SessionFit(Struct, frozen=True):
     within: float
     further: float
 
-    def logit(self, mixture: float) -> float:
-        return (1 - mixture) * self.within + self.further
+    def logit(self, other_share: float) -> float:
+        return (1 - other_share) * self.within + self.further
 
 
 class ConfidenceCalibrator:
@@ -147,9 +147,7 @@ class ConfidenceCalibrator:
         self._distance = self._accuracy = self._bias = 0.0
         self._sessions: _SessionFit | None = None
 
-    def calibrate(
-        self, query: SearchResult, prediction: Prediction, *, other_session: bool = False
-    ) -> Prediction:
+    def calibrate(self, query: SearchResult, prediction: Prediction, *, other_session: bool) -> Prediction:
         """Return the prediction with calibrated confidences; the order of the labels is unchanged.
 
         The query is the index's last search result; `other_session` says that recent frames show another
@@ -164,15 +162,15 @@ class ConfidenceCalibrator:
         probability = self.probability(self._evidence(query, prediction), other_session=other_session)
         return with_confidence(prediction, probability)
 
-    def probability(self, evidence: Evidence, *, other_session: bool = False) -> float:
+    def probability(self, evidence: Evidence, *, other_session: bool) -> float:
         """Return the probability that a label with this evidence is right."""
         kind = self._kind()
-        mixture = _mixture(evidence, other_session)
+        other_share = 1.0 if other_session else _other_session_share(evidence)
         if kind == "ensemble" and self._sessions is not None:
-            logit = _ENSEMBLE_SAME_SESSION.logit(evidence) + self._sessions.logit(mixture)
+            logit = _ENSEMBLE_SAME_SESSION.logit(evidence) + self._sessions.logit(other_share)
         else:
-            logit = _mixed_logit(kind, evidence, mixture)
-            logit += self._bias * (mixture if kind == "ensemble" else 1.0)
+            logit = _weighted_logit(kind, evidence, other_share)
+            logit += self._bias * (other_share if kind == "ensemble" else 1.0)
         return min(MAX_CONFIDENCE, 1 - FIRST_EXAMPLE_ERROR / evidence.count, _sigmoid(logit))
 
     def _fit(self) -> None:
@@ -191,15 +189,15 @@ class ConfidenceCalibrator:
         return _weigh(shares, distances, self._distance, self._accuracy, count)
 
 
-def _mixture(evidence: Evidence, other_session: bool = False) -> float:
+def _other_session_share(evidence: Evidence) -> float:
     """Return the share of the weights of other sessions, by the novelty of the query."""
-    novelty = (evidence.novelty - OTHER_SESSION) / OTHER_SESSION_SCALE
-    return 1.0 if other_session else _sigmoid(novelty)
+    return _sigmoid((evidence.novelty - OTHER_SESSION) / OTHER_SESSION_SCALE)
 
 
-def _mixed_logit(kind: str, evidence: Evidence, mixture: float) -> float:
+def _weighted_logit(kind: str, evidence: Evidence, other_share: float) -> float:
+    """Return the logit by the weights of both sessions, of which those of others have this share."""
     same, other = _WEIGHTS[kind]
-    return (1 - mixture) * same.logit(evidence) + mixture * other.logit(evidence)
+    return (1 - other_share) * same.logit(evidence) + other_share * other.logit(evidence)
 
 
 def _weigh(
@@ -224,7 +222,7 @@ def _fit_bias(votes: Sequence[HeldOutVote], accuracy: float) -> float:
         _weigh((each.first, each.second), (each.own, each.others), max(0.0, median), accuracy, each.count)
         for each in votes
     ]
-    logits = np.array([_mixed_logit("knn", each, _mixture(each)) for each in evidence])
+    logits = np.array([_weighted_logit("knn", each, _other_session_share(each)) for each in evidence])
     hits = np.array([each.is_right for each in votes], float)
     bias = 0.0
     for _ in range(_BIAS_ITERATIONS):

@@ -52,12 +52,13 @@ class ExampleClassifier:
         rejector: UnknownRejector,
         copies: AugmentedCopies,
         calibrator: ConfidenceCalibrator | None,
-        scorer_factory: Callable[[], LeaveOneOutScorer] = lambda: centroid_scores,
-        check: Callable[[str], object] = str,
+        scorer_factory: Callable[[], LeaveOneOutScorer],
+        check: Callable[[str], object] | None,
     ) -> None:
         """`scorer_factory` builds the leave-one-out scorer of the classifier; `check` raises LabelError.
 
-        Without a `calibrator`, the confidences are the shares of the classifier.
+        Without a `calibrator`, the confidences are the shares of the classifier; without a `check`, any label
+        is allowed.
         """
         self._examples = examples
         self._leave_one_out = leave_one_out
@@ -78,7 +79,8 @@ class ExampleClassifier:
 
     def check(self, label: str) -> None:
         """Raise LabelError for a label that is not allowed. Call it before an example is stored."""
-        self._check(label)
+        if self._check is not None:
+            self._check(label)
 
     def add(
         self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "", session: int = 0
@@ -87,7 +89,7 @@ class ExampleClassifier:
 
         Raises EmbeddingError, LabelError.
         """
-        self._check(label)
+        self.check(label)
         self._examples.add(embedding, label, example_id, group, session)
 
     def remove(self, example_ids: Collection[int]) -> int:
@@ -266,9 +268,9 @@ def _scorer_factory_for(type: str, examples: EmbeddingIndex) -> Callable[[], Lea
     return lambda: knn_scores if type == "knn" else centroid_scores
 
 
-def _label_check_for(type: str) -> Callable[[str], object]:
+def _label_check_for(type: str) -> Callable[[str], object] | None:
     if type == "regression":
         from edge_daemon.learning.classifiers.knn_regression import number
 
         return number
-    return str
+    return None

@@ -52,15 +52,13 @@ def _votes(similarities: Floats, class_ids: Ints) -> Iterator[HeldOutVote]:
         if not same_class:
             continue
         voters = nearest[row, : NEIGHBOURS if same_class >= NEIGHBOURS else 1].tolist()
-        votes = np.bincount(class_ids[voters], minlength=len(counts)).astype(float)
-        votes[class_ids[voters[0]]] += 0.5  # a tie goes to the nearest example
-        label = int(votes.argmax())
-        votes[class_ids[voters[0]]] -= 0.5
-        first, votes[label] = float(votes[label]) / len(voters), 0.0
+        votes = np.bincount(class_ids[voters], minlength=len(counts))
+        nearest_class = int(class_ids[voters[0]])
+        label = nearest_class if votes[nearest_class] == votes.max() else int(votes.argmax())
         is_label = class_ids == label
         yield HeldOutVote(
-            first,
-            float(votes.max()) / len(voters),
+            int(votes[label]) / len(voters),
+            int(np.delete(votes, label).max(initial=0)) / len(voters),
             1.0 - float(similarities[row].max(where=is_label, initial=-1.0)),
             1.0 - float(similarities[row].max(where=~is_label, initial=-1.0)),
             int(counts[label]),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_daemon.learning.embedding_index import NEAR_DUPLICATE
 from edge_daemon.learning.sessions import SESSION_GAP
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 SPAN = 48
 """Number of frames in the mean; older ones fade out."""
-
-NEAR_DUPLICATE = 0.97
-"""A frame of this cosine to the one counted last shows the same view and does not count."""
 
 _GAP_S = SESSION_GAP.total_seconds()
 
@@ -46,7 +44,10 @@ class RecentFrames:
         return self._mean
 
     def add(self, embedding: Vector, now: float = 0.0) -> None:
-        """Count a frame, unless it repeats the last one. `embedding` has unit length; `now` is monotonic."""
+        """Count a frame, unless it shows the view of the one counted last.
+
+        `embedding` has unit length; `now` is monotonic.
+        """
         last = self._last
         if last is not None and (len(last) != len(embedding) or now - self._last_s > _GAP_S):
             self.reset()

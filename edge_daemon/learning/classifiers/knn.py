@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -55,7 +54,6 @@ class NearestNeighbours:
             raise ConfigError(f"metric must be one of {', '.join(get_args(Metric))}, got '{metric}'")
         self._examples = examples
         self._k = k
-        self._count_plain = _count_plain(examples)
         self._count_padded = _PaddedVotes(examples, k) if vote == "padded" else None
         self._metric = metric
         self._ties = ties
@@ -79,6 +77,14 @@ class NearestNeighbours:
             return self._count_plain(rows)
         equal = self._equal_rows(rows, compared)
         return self._count_plain(equal) if equal else self._count_padded(rows)
+
+    def _count_plain(self, rows: list[int]) -> Votes:
+        votes: Votes = {}
+        class_id_of = self._examples.class_ids.item
+        for row in rows:
+            class_id = class_id_of(row)
+            votes[class_id] = votes.get(class_id, 0) + 1
+        return votes
 
     def _equal_rows(self, rows: list[int], compared: SearchResult) -> list[int]:
         least = 1 - TIE_TOLERANCE if self._metric == "cosine" else -_EXACT_DISTANCE * compared.norm
@@ -117,18 +123,6 @@ def _manhattan(examples: EmbeddingIndex, query: SearchResult) -> Floats:
         np.abs(rows, out=rows)
         closeness[part] = -rows.sum(axis=1)
     return closeness
-
-
-def _count_plain(examples: EmbeddingIndex) -> Callable[[list[int]], Votes]:
-    def count(rows: list[int]) -> Votes:
-        votes: Votes = {}
-        class_id_of = examples.class_ids.item
-        for row in rows:
-            class_id = class_id_of(row)
-            votes[class_id] = votes.get(class_id, 0) + 1
-        return votes
-
-    return count
 
 
 class _PaddedVotes:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
-from edge_daemon.learning.sampling import Doubles, Floats, Ints, newest_balanced
+from edge_daemon.learning.sampling import Doubles, Floats, Ints, newest_balanced, quantile
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -29,7 +29,7 @@ MAX_EXAMPLES = 20
 numbers take 0.4 MB."""
 
 COPIES_QUANTILE = 0.25
-"""Quantile of the copies' similarities below which a query is unknown."""
+"""Quantile of the copies' similarities or scores below which a query is unknown."""
 
 
 class AugmentedCopies:
@@ -80,7 +80,7 @@ class AugmentedCopies:
         thresholds = np.full(len(self._examples.labels), default)
         for class_id, cosines in similarities.items():
             if cosines:
-                thresholds[class_id] = sorted(cosines)[int(len(cosines) * self._quantile)]
+                thresholds[class_id] = quantile(cosines, self._quantile)
         return thresholds
 
     def by_row(self) -> tuple[Ints, Floats]:

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import fit_plda
+from edge_daemon.learning.embedding_index import NEAR_DUPLICATE
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
-from edge_daemon.learning.quality.leave_one_out import NEAR_DUPLICATE, LeaveOneOutScores
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, dense_rank, unique
 
 MAX_HELD_OUT = 8

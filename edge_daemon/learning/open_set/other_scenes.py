@@ -6,15 +6,15 @@ that its ground leaves in the masks. The copies of the taught objects show how f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE
 from edge_daemon.learning.open_set.calibration_sample import calibration_sample
 from edge_daemon.learning.open_set.leave_one_class_out import held_out_class_scores
 from edge_daemon.learning.open_set.other_sessions import score_copies
-from edge_daemon.learning.sampling import Doubles
+from edge_daemon.learning.sampling import quantile
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
     from edge_daemon.learning.open_set.rejector import UnknownRejector
     from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
-
-COPIES_QUANTILE = 0.25
-"""Quantile of the copies' scores below which a query is unknown."""
 
 HELD_OUT_QUANTILE = 0.5
 """Quantile of the held-out classes' scores below which the threshold never falls."""
@@ -75,9 +72,4 @@ class OtherScenes:
         held_out = held_out_class_scores(
             sample.matrix, sample.space.coordinates, sample.class_ids, len(self._examples.labels), sample.rank
         )
-        return max(_quantile(copies, COPIES_QUANTILE), _quantile(held_out, HELD_OUT_QUANTILE))
-
-
-def _quantile(scores: Sequence[float] | Doubles, share: float) -> float:
-    """Return a quantile, minus infinity without scores; np.quantile would load numpy.ma, see sampling.py."""
-    return float(np.sort(scores)[int(len(scores) * share)]) if len(scores) else -np.inf
+        return max(quantile(copies, COPIES_QUANTILE), quantile(held_out, HELD_OUT_QUANTILE))

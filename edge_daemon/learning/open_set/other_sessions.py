@@ -35,7 +35,7 @@ from edge_daemon.learning.open_set.taught_sessions import (
     fit_taught_sessions,
 )
 from edge_daemon.learning.recent_frames import SPAN, RecentFrames
-from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, unique
+from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, quantile, unique
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -133,9 +133,9 @@ def fit_other_sessions(
     return OtherSessions(
         normalize(sample.matrix.mean(axis=0))[0],
         float(new_class.mean() - SAME_SESSION_SD * new_class.std()),
-        max(_quantile(scores, COPIES_QUANTILE), _quantile(held_out, HELD_OUT_QUANTILE)),
+        max(quantile(scores, COPIES_QUANTILE), quantile(held_out, HELD_OUT_QUANTILE)),
         fit_taught_sessions(examples),
-        _quantile(scores, MOVED_QUANTILE),
+        quantile(scores, MOVED_QUANTILE),
         sum(score < threshold for score in held_out) / len(held_out) if held_out else 1.0,
         _scale(cohort, examples, sample),
     )
@@ -187,8 +187,3 @@ def _cosines_to_others(matrix: Floats, own: Flags) -> Floats:
     """Return the cosine of each example of a class to the mean of the other classes."""
     cosines: Floats = matrix[own] @ normalize(matrix[~own].mean(axis=0))[0]
     return cosines
-
-
-def _quantile(scores: Sequence[float] | Doubles, share: float) -> float:
-    """Return a quantile, minus infinity without scores; np.quantile would load numpy.ma, see sampling.py."""
-    return float(np.sort(scores)[int(len(scores) * share)]) if len(scores) else -np.inf

@@ -7,20 +7,13 @@ from collections.abc import Collection
 import numpy as np
 from msgspec import Struct
 
-from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.embedding_index import NEAR_DUPLICATE, EmbeddingIndex
 from edge_daemon.learning.quality.neighbour_lists import NeighbourLists
 from edge_daemon.learning.quality.other_session_similarity import OtherSessionSimilarity, add_both_ways
 from edge_daemon.learning.sampling import Doubles, Floats, Ints, assign_folds, burst_key, unique
 
 LIMIT = 2000
 """Number of newest examples with statistics. It bounds the work at start-up."""
-
-NEAR_DUPLICATE = 0.97
-"""Cosine from which two examples of a class are one view: a press without a movement of the object.
-
-Two pictures of a static object exceed it in 99 of 100 cases (three models, noise of 3 levels, a shake of
-one pixel), pictures of a moved object rarely, pictures of two objects of a class never.
-"""
 
 _COLUMNS_PER_BLOCK = 64
 

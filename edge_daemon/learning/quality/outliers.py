@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from edge_daemon.learning.embedding_index import EmbeddingIndex
-from edge_daemon.learning.quality.leave_one_out import NEAR_DUPLICATE
+from edge_daemon.learning.embedding_index import NEAR_DUPLICATE, EmbeddingIndex
 from edge_daemon.learning.sampling import Floats, Ints
 
 _ROWS_PER_BLOCK = 256
