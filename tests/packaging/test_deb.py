@@ -34,6 +34,42 @@ def test_what_is_bundled_is_what_the_tests_run_with(name: str) -> None:
     assert metadata.version(name) == BUNDLED[name]
 
 
+@pytest.mark.parametrize(
+    ("python", "installs"),
+    [
+        ("3.9.2-3", False),
+        ("3.11.2-1+b1", True),
+        ("3.12.3-0ubuntu2", False),  # Ubuntu 24.04
+        ("3.13.5-1", True),
+        ("3.14.0-1", False),
+    ],
+)
+def test_dpkg_installs_it_only_with_a_python_that_it_has_modules_for(
+    tmp_path: Path, python: str, installs: bool
+) -> None:
+    bundled = re.search(r"(?m)^pythons=\((.*)\)", (ROOT / "scripts/build-deb").read_text())
+    assert bundled is not None
+    assert installs == (re.match(r"\d+\.\d+", python)[0] in bundled[1].split())  # type: ignore[index]
+    needs = [line.strip(" ,") for line in re.findall(r"(?m)^.*python3 \(.*$", CONTROL)]
+    fields = "Version: 1\nArchitecture: all\nMaintainer: A <a@b>\nDescription: x\n"
+    described = tmp_path / "tiny/DEBIAN/control"
+    described.parent.mkdir(parents=True)
+    described.write_text(f"Package: tiny\nDepends: {', '.join(needs)}\n{fields}")
+    subprocess.run(["dpkg-deb", "--build", tmp_path / "tiny"], check=True, capture_output=True)
+    known = fields.replace("Version: 1\n", f"Version: {python}\n")
+    for folder in ("info", "updates"):
+        (tmp_path / "root/var/lib/dpkg" / folder).mkdir(parents=True)
+    (tmp_path / "root/var/lib/dpkg/status").write_text(
+        f"Package: python3\nStatus: install ok installed\n{known}\n"
+    )
+    done = subprocess.run(
+        ["dpkg", f"--root={tmp_path}/root", "--force-not-root", "--install", tmp_path / "tiny.deb"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode == 0) == installs, done.stderr
+    assert ("dependency problems" in done.stderr) != installs, done.stderr
+
+
 def test_the_manual_names_every_command() -> None:
     manual = (PACKAGING / "debian/edge-daemon.1").read_text()
 
