@@ -12,6 +12,7 @@ from edge_daemon.demo.camera_choice import choose_camera, find_cameras
 from edge_daemon.demo.shown_pictures import FPS, HeldPictures, tray_segments
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock, FrameSource
+from edge_daemon.imaging.image_files import find_images
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,16 @@ class TrialSource:
 def choose_source(pictures: Path | None, clock: Clock, *, simulated: bool) -> TrialSource:
     """Return the pictures or the simulator if asked for, else the first camera that delivers a frame.
 
-    Without a camera that of the browser is used. Raises CameraError for a folder that doesn't exist.
+    Without a camera that of the browser is used. Raises CameraError for a folder without pictures.
     """
     if pictures is not None:
         if not pictures.is_dir():
             raise CameraError(f"{pictures} is no folder; --pictures needs a folder of pictures")
+        try:
+            if not find_images(pictures, recursive=True).images:
+                raise CameraError(f"{pictures} holds no pictures; --pictures needs a folder of pictures")
+        except OSError as exc:
+            raise CameraError(f"{pictures} can't be read: {exc.strerror}") from exc
         camera = (
             f"{{type: replay, path: {json.dumps(str(pictures.absolute()))}, loop: true, recursive: true}}"
         )

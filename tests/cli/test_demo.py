@@ -30,6 +30,7 @@ def test_demo_trains_tests_and_scores_the_received_labels() -> None:
     assert score["labels"] >= 100
     assert score["right"] / score["labels"] >= DEMO_ACCURACY.limit
     assert done.returncode == 0, done.stderr
+    assert "never moved" not in done.stderr
 
 
 def test_the_page_is_open_during_the_demo_and_its_end_names_three_commands() -> None:

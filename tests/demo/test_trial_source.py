@@ -89,6 +89,13 @@ def test_each_picture_stays_in_view_and_its_frames_are_numbered_on(tmp_path: Pat
     np.testing.assert_allclose(np.diff([at for _, _, at in shown]), 1 / FPS)
 
 
+def test_a_folder_without_pictures_is_refused_because_no_page_would_open(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / ".hidden" / "1.png")
+    with pytest.raises(CameraError, match=f"{tmp_path} holds no pictures"):
+        choose_source(tmp_path, SystemClock(), simulated=False)
+
+
 def test_a_folder_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="gone"):
         choose_source(tmp_path / "gone", SystemClock(), simulated=False)
