@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -115,27 +115,32 @@ def is_file_of_user(name: str) -> bool:
     return not name.endswith("/") and not any(is_hidden(part) for part in PurePosixPath(name).parts)
 
 
-def _labels_of(names: Iterable[str]) -> dict[str, str | None]:
+def _labels_of(names: Collection[str]) -> dict[str, str | None]:
     """Return the label of each file; None for one that is not a picture of a label."""
-    if _MANIFEST in names and any("/" not in name and "-!-" in name for name in names):
-        return {name: _label_of(PurePosixPath(name), is_project=True) for name in names}
-    return {name: _label_of(place) for name, place in _without_common_folder(names).items()}
-
-
-def _without_common_folder(names: Iterable[str]) -> dict[str, PurePosixPath]:
-    """Return the path of each entry below the folders that all entries share, except label folders."""
+    pictures = {name for name in names if named_as_image(Path(name))}
+    is_project = _MANIFEST in names and any("/" not in name and "-!-" in name for name in pictures)
     places = {name: PurePosixPath(name) for name in names}
+    if not is_project:
+        places = _without_common_folder(places, pictures)
+    return {
+        name: _label_of(place, is_project=is_project) if name in pictures else None
+        for name, place in places.items()
+    }
+
+
+def _without_common_folder(
+    places: dict[str, PurePosixPath], pictures: Collection[str]
+) -> dict[str, PurePosixPath]:
+    """Return the path of each file below the folders that hold all others, except label folders."""
     while (
-        all(len(place.parts) > 2 for place in places.values())
-        and len({place.parts[0] for place in places.values()}) == 1
+        all(len(places[name].parts) > 2 for name in pictures)
+        and len({place.parts[0] for place in places.values() if len(place.parts) > 1}) == 1
     ):
-        places = {name: PurePosixPath(*place.parts[1:]) for name, place in places.items()}
+        places = {name: PurePosixPath(*(place.parts[1:] or place.parts)) for name, place in places.items()}
     return places
 
 
 def _label_of(place: PurePosixPath, *, is_project: bool = False) -> str | None:
-    if not named_as_image(Path(place.name)):
-        return None
     is_named = is_project or len(place.parts) == 1
     if is_named and (match := _PROJECT_NAME.fullmatch(str(place))):
         return match[1]

@@ -65,10 +65,10 @@ def test_a_project_of_teachable_machine_gives_its_pictures(tmp_path: Path, store
 def test_packed_label_folders_go_in_like_a_folder(
     root: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    names = [f"{root}{name}" for name in ("cat/1.jpg", "dog/2.jpg", "dog/notes.txt")]
-    packed = _zip(tmp_path / "x.zip", *names, "__MACOSX/cat/._1.jpg", f"{root}.thumbnails/3.jpg")
+    names = [f"{root}{name}" for name in ("cat/1.jpg", "dog/2.jpg", "notes.txt")]
+    packed = _zip(tmp_path / "x.zip", *names, "x.csv", "__MACOSX/cat/._1.jpg", f"{root}.thumbnails/3.jpg")
     assert _shown(find_zipped_pictures(packed)) == [("cat", "1.jpg"), ("dog", "2.jpg")]
-    assert "1 other file passed over (notes.txt)" in caplog.text
+    assert "2 other files passed over (notes.txt, x.csv)" in caplog.text
 
 
 def test_an_invalid_label_is_left_out(tmp_path: Path) -> None:
