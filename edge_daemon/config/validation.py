@@ -65,7 +65,10 @@ def refuse_unknown_keys(data: object, kind: Type, source: ConfigSource, path: Ke
         known = _known_keys(data, kind)
         for key in data:
             if known and key not in known:
-                raise source.error((*path, key), f"unknown key{suggest(str(key), known)}")
+                text = f"unknown key{suggest(key, known)}"
+                if not key.isprintable():
+                    text = f"unknown key {key!r}: it holds an invisible character; write plain spaces"
+                raise source.error((*path, key), text)
     for key, value, below in children(data, kind):
         refuse_unknown_keys(value, below, source, (*path, key))
 

@@ -19,6 +19,12 @@ MAX_NODES = 20_000
 _MAX_DEPTH = 50
 _MAX_NUMBER = 100  # characters of a number or date
 _QUOTING = tuple("'\"[{&*!|>")
+_PLAIN_REASONS = {
+    "found character '\\t'": "a tab begins the value or the line; indent with spaces",
+    "mapping values are not allowed here": "a ':' in a value or at another depth; indent the line as its "
+    "neighbours, or put a text with ': ' into quotes",
+}
+"""Texts with a remedy for the most common reasons of the parser."""
 _INDEX = re.compile(r"\[([^\[\]]*)\]")
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -273,4 +279,5 @@ def _line_of(exc: yaml.YAMLError) -> int:
 
 
 def _reason(exc: yaml.YAMLError) -> str:
-    return str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or exc).splitlines()[0]
+    reason = str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or exc).splitlines()[0]
+    return next((text for part, text in _PLAIN_REASONS.items() if part in reason), reason)

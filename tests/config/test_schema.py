@@ -97,6 +97,10 @@ def test_every_value_has_its_source(tmp_path: Path) -> None:
          "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
          "e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]", ["more than 20000 values"]),
         ("\x00", ["not YAML"]),
+        ("camera:\n\ttype: synthetic", [":2: not YAML", "a tab", "indent with spaces"]),
+        ("camera:\n type: synthetic\n  fps: 5", [":3: not YAML", "indent the line as its neighbours"]),
+        ("device:\n  name: a: b", [":2: not YAML", "into quotes"]),
+        ("camera:\n\xa0\xa0type: synthetic", [":2", "'\\xa0\\xa0type'", "plain spaces"]),
         ("mqtt: {port: 2024-13-45}", ["not YAML"]),
     ],
 )  # fmt: skip
