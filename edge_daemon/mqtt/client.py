@@ -180,7 +180,7 @@ class Connection:
 
     @property
     def write_blocked(self) -> bool:
-        """True while the socket accepts no more data: published messages would queue in memory, or be lost."""
+        """True while the socket accepts no data: published messages would queue in memory, or be lost."""
         return self.broken or self._client.want_write()
 
     @property

@@ -172,8 +172,7 @@ class ConnectionLoop:
             self._options.port,
             connection.version,
         )
-        if dropped := self._outbox.pop_dropped_count():
-            logger.warning("dropped %s while there was no broker", counted(dropped, "MQTT event"))
+        self._log_dropped()
         return connection
 
     def _exchange(self, connection: Connection) -> None:
@@ -190,6 +189,8 @@ class ConnectionLoop:
                     self._log_once(warning)
         while connection.rejections:
             logger.warning("the MQTT broker refused %s", connection.rejections.popleft())
+        if self._outbox.idle:
+            self._log_dropped()
 
     def _disconnect_gracefully(self, connection: Connection) -> None:
         """Publish the will ourselves, wait until the outbox is idle, and disconnect."""
@@ -199,6 +200,12 @@ class ConnectionLoop:
         while not self._outbox.idle and time.monotonic() < deadline:
             self._exchange(connection)
         connection.close(graceful=self._outbox.idle)
+
+    def _log_dropped(self) -> None:
+        if dropped := self._outbox.pop_dropped_count():
+            logger.warning(
+                "dropped %s while there was no broker that took them", counted(dropped, "MQTT event")
+            )
 
     def _log_once(self, text: str) -> None:
         level = logging.DEBUG if text == self._logged else logging.WARNING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,7 @@ from edge_daemon.system.wakeup import Wakeup
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import NOON, Device, classified, label_changed, wait_until
+from tests.harness.refusing_broker import RefusingProxy
 from tests.harness.unreliable_proxy import Proxy
 
 BASE = "edge_daemon/tray-1"
@@ -121,6 +123,25 @@ def test_no_event_with_qos_0_is_lost_after_the_end_of_the_connection_was_read(br
     outbox.connected()
     left = iter(lambda: outbox.next(20, 0.0), None)
     assert [queued.message.payload for queued in left] == [b"0", b"1", b"2"]
+
+
+def test_the_loss_of_events_that_the_broker_could_not_take_is_logged_when_it_takes_them(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        RefusingProxy(broker.port) as proxy,
+        Listener(broker.port) as listener,
+        Device(at(proxy.port, "5", max_queued=10)) as device,
+    ):
+        device.wait_connected()
+        proxy.refuse_publications(0x97, "/event")
+        for number in range(25):
+            device.sink.handle(events.Button(str(number), "press"))
+        wait_until(lambda: proxy.refused >= 3)
+        proxy.refuse_publications(None)
+        wait_until(lambda: "dropped " in warnings(caplog))
+        [dropped] = re.findall("dropped ([0-9]+) MQTT events", warnings(caplog))
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 25 - int(dropped))
 
 
 @both_versions
