@@ -156,7 +156,8 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
     else:
         raise ArchiveError(
             f"'{path}' can't be imported: expected a folder or zip of label folders, "
-            "a Teachable Machine project, an ml5/tfjs JSON or a zip of `examples export`"
+            "a Teachable Machine project, an ml5/tfjs JSON or a zip of `examples export`; "
+            "`examples salvage` reads a store"
         )
     _print_report(args, store, report)
     return 0

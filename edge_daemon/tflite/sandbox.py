@@ -101,6 +101,8 @@ def main() -> None:
             TfliteEmbedder(path, threads, delegate, features, probe_first=False).embed(picture)
         except EdgeError as exc:
             error = str(exc)
+        except MemoryError:
+            error = "its trial needs too much memory; use a model with a smaller input"
         print(json.dumps({"error": error}), flush=True)
 
 

@@ -257,6 +257,7 @@ def test_similar_labels_are_a_warning(shell: Shell) -> None:
         (["import", "nowhere"], "'nowhere' can't be read: No such file or directory"),
         (["import", "/dev/zero"], "'/dev/zero' can't be read: it is a device, not a regular file"),
         (["import", "README.md"], "'README.md' can't be imported"),
+        (["import", "README.md"], "; `examples salvage` reads a store"),
         (["import", "x", "--rename", "cat"], "--rename cat: expected OLD=NEW"),
         (["import", "x", "--rename", "cat=a/b"], "'a/b'"),
         (["export", "/proc/nowhere/out"], "can't export to '/proc/nowhere/out'"),

@@ -102,3 +102,10 @@ def test_a_path_with_a_line_break_is_one_path(tmp_path: Path) -> None:
     path = tmp_path / "a\nb.tflite"
     path.write_bytes(tiny.float_classifier())
     assert probe([path, path], 1, "none", "logits") == [None, None]
+
+
+def test_a_model_that_needs_more_memory_than_a_trial_has_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "large.tflite"
+    path.write_bytes(tiny.float_classifier(size=1024))
+    (verdict,) = probe([path], 1, "none", "embedding")
+    assert verdict == "its trial needs too much memory; use a model with a smaller input"
