@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 16
+
+MAX_NUMBERS = 4096
+"""Latest numbers in the median of an object: one that never leaves takes no more memory."""
 
 _TRIGGER_TIMEOUT_S = 5.0
 
@@ -56,7 +60,8 @@ class VoteAggregator:
 
     def __init__(self) -> None:
         self._votes: dict[str, float] = {}
-        self._numbers: list[tuple[float, float]] = []
+        self._numbers: deque[tuple[float, float]] = deque(maxlen=MAX_NUMBERS)
+        self._number_weight = 0.0
         self._named = self._unknown = 0.0
         self._best: Frame | None = None
         self._best_rank = (0.0, 0.0)
@@ -73,6 +78,7 @@ class VoteAggregator:
                 self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + weight
             else:
                 self._numbers.append((prediction.number, weight))
+                self._number_weight += weight
         self.frames += 1
         rank = (visibility, prediction.confidence)
         if self._best is None or rank > self._best_rank:
@@ -93,7 +99,7 @@ class VoteAggregator:
 
     def _number(self, best: Frame) -> VoteResult:
         """Return the weighted median of the numbers."""
-        weight = sum(weight for _, weight in self._numbers)
+        weight = self._number_weight
         if self._named < self._unknown or not weight:
             return VoteResult(UNKNOWN, 0.0, best, self.frames)
         confidence = weight / (self._named + self._unknown)
@@ -102,7 +108,7 @@ class VoteAggregator:
         )
 
 
-def _weighted_median(numbers: Sequence[tuple[float, float]]) -> float:
+def _weighted_median(numbers: Collection[tuple[float, float]]) -> float:
     """Return the median of numbers with weights; at least one number."""
     ascending = sorted(numbers)
     passed = itertools.accumulate(weight for _, weight in ascending)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from edge_daemon.domain.events import CommandReply, ObjectPassed
 from edge_daemon.domain.types import UNKNOWN, Frame, Interpolation, Prediction
 from edge_daemon.imaging.motion import WARMUP_FRAMES, MotionDetector
 from edge_daemon.tracking.object_tracker import (
+    MAX_NUMBERS,
     MAX_WAITING,
     MotionGate,
     ObjectTracker,
@@ -291,6 +293,24 @@ def test_the_number_of_an_object_is_the_median_of_its_frames(
     assert result is not None
     assert result.label == label
     assert result.confidence == pytest.approx(confidence)
+
+
+def test_an_object_that_never_leaves_takes_no_more_memory() -> None:
+    votes = VoteAggregator()
+    frame = Frame(_picture([]), 1, 10.0, datetime(2026, 1, 1, tzinfo=UTC))
+    reading = Prediction("5", {"5": 1.0}, 0.9, interpolation=Interpolation(5.0, 0.5))
+    for _ in range(MAX_NUMBERS):
+        votes.add(frame, reading, 1.0)
+    tracemalloc.start()
+    for _ in range(4 * MAX_NUMBERS):
+        votes.add(frame, reading, 1.0)
+    grown_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown_bytes < 200 * MAX_NUMBERS
+    result = votes.result()
+    assert result is not None
+    assert (result.label, result.frames) == ("5", 5 * MAX_NUMBERS)
+    assert result.confidence == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 0.04, 0.3, 0.9])
