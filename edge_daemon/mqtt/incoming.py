@@ -34,13 +34,15 @@ class DuplicateDeviceDetector:
 
     Two devices with the same client id disconnect each other, and not every broker names the reason. Each of
     them finds the other's instance in the retained `info` where it has published its own. An instance found
-    at the first connect is ignored: it may be from an earlier run of this device.
+    at the first connect is ignored: it may be from an earlier run of this device. So is one found for the
+    first time: a broker that was killed restores an earlier value from its disk.
     """
 
     def __init__(self, info_topic: str, instance: str) -> None:
         self.info_topic = info_topic
         self._instance = instance
         self._own_seen = False
+        self._suspect = ""
 
     def check(self, incoming: Incoming) -> str | None:
         """Return a warning if a message was published by another device with this id."""
@@ -52,8 +54,10 @@ class DuplicateDeviceDetector:
             return None
         if found == self._instance:
             self._own_seen = True
-        elif found and (self._own_seen or not incoming.retained):
+        elif found and (found == self._suspect or not incoming.retained):
             return f"another device publishes at {self.info_topic}; give each its own device.id"
+        elif self._own_seen:
+            self._suspect = found
         return None
 
 
