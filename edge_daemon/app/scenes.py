@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from edge_daemon.app.model_factory import build_object_embedder
 from edge_daemon.domain.interfaces import Clock
@@ -14,7 +15,8 @@ from edge_daemon.pipeline.region_scene import RegionScene
 from edge_daemon.pipeline.scene_parts import SceneParts
 from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
-from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
+from edge_daemon.teaching.copy_maker import CopyMaker
+from edge_daemon.teaching.object_copies import object_copies
 from edge_daemon.teaching.scene_archive import SceneArchive
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -34,5 +36,6 @@ def build_scene_parts(
         region.name: ViewClassifier(embedder, object_embedder, objects[region.pool], scenes[region.name])
         for region in regions
     }
-    copy_maker = ObjectCopyMaker(list(objects.values()), store.thumbnail, archive.of_example, object_embedder)
+    source = partial(object_copies, store.thumbnail, archive.of_example, object_embedder)
+    copy_maker = CopyMaker([each.objects for each in objects.values()], source)
     return SceneParts(Scenes(scenes, clock), views, copy_maker)

@@ -150,6 +150,7 @@ class SceneRecognizer:
     def _complete(self, vector: Vector) -> None:
         """Complete the fit and the copies; a device spreads both over frames."""
         self._classifier.run_objects_to_convergence(vector)
-        for example_id in tuple(self._classifier.missing_object_copies):
-            self._classifier.add_object_copies(example_id, self._embeddings.copies(*self._taught[example_id]))
+        objects = self._classifier.objects
+        for example_id in tuple(objects.missing_copies):
+            objects.add_copies(example_id, self._embeddings.copies(*self._taught[example_id]))
         self._converged_at = self._presses

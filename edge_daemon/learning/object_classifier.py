@@ -203,13 +203,9 @@ class ObjectClassifier:
         self._regions.add_copies(example_id, embeddings)
 
     @property
-    def missing_object_copies(self) -> Sequence[int]:
-        """Ids of the examples that need copies of their object in other scenes."""
-        return self._objects.missing_copies
-
-    def add_object_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
-        """Add the embeddings of the copies of an example's object."""
-        self._objects.add_copies(example_id, embeddings)
+    def objects(self) -> ExampleClassifier:
+        """The classifier of objects, whose examples need copies of their object in other scenes."""
+        return self._objects
 
     def evaluate(self) -> Evaluation:
         """Evaluate the examples by leave-one-out, on the vectors that decide if all have them."""

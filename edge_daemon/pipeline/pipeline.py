@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -18,7 +17,7 @@ from edge_daemon.domain.commands import (
     Instruction,
     LabelSample,
 )
-from edge_daemon.domain.errors import RequestError, StoreError
+from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from edge_daemon.fleet.sync import FleetSync
     from edge_daemon.pipeline.scene_parts import SceneParts
     from edge_daemon.pipeline.scenes import Scenes
-
-log = logging.getLogger(__name__)
 
 FIRST_LABEL_S = 1.0
 """Longest time that the first evaluation waits for the first label."""
@@ -200,12 +197,8 @@ class Pipeline:
 
     def _make_copy(self) -> None:
         """Embed one copy of an example, if one is missing: of the whole region first, then of the object."""
-        if self._copy_maker.advance() or self._object_copy_maker is None:
-            return
-        try:
+        if not self._copy_maker.advance() and self._object_copy_maker is not None:
             self._object_copy_maker.advance()
-        except StoreError as exc:
-            log.debug("the copies of the objects are made later: %s", exc)
 
     # Camera
 

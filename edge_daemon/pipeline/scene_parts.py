@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
-from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
+from edge_daemon.teaching.copy_maker import CopyMaker
 
 
 class SceneParts(Struct, frozen=True):
@@ -16,4 +16,4 @@ class SceneParts(Struct, frozen=True):
 
     scenes: Scenes
     view_classifiers: Mapping[str, ViewClassifier]
-    object_copy_maker: ObjectCopyMaker
+    object_copy_maker: CopyMaker

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError, StoreError
 from edge_daemon.learning.open_set.augmented_copies import COPIES, COPY_SIDE_PX
-from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -18,12 +18,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+EmbedCopy: TypeAlias = "Callable[[RandomDraws], Vector]"
+"""Embeds a drawn copy of one example. Raises EmbeddingError."""
 
-class _Source(Struct):
-    """An example whose copies are being made; `image` is None without a readable thumbnail."""
+CopySource: TypeAlias = Callable[[int], "EmbedCopy | None"]
+"""Returns the function that embeds copies of an example; None if it can have none. Raises StoreError."""
+
+
+class NeedsCopies(Protocol):
+    """A classifier whose examples need copies, see `AugmentedCopies`."""
+
+    @property
+    def missing_copies(self) -> Sequence[int]:
+        """Ids of the examples that need copies."""
+
+    def add_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
+        """Add the embeddings of the copies of an example."""
+
+
+class _Work(Struct):
+    """An example whose copies are being made; `embed_copy` is None if it can have none."""
 
     example_id: int
-    image: Image | None
+    embed_copy: EmbedCopy | None
     rng: RandomDraws
     embeddings: list[Vector] = []
     remaining: int = COPIES
@@ -32,33 +49,26 @@ class _Source(Struct):
 class CopyMaker:
     """Adds copies to the examples that need some, the newest example first.
 
-    Copies are made from the stored thumbnails, so a restart makes the same copies again. Each call of
-    `advance` embeds one copy at most. The copies of an example are added together, so that the threshold
-    is fitted once. `thumbnail` returns the stored picture of an example. One owning thread.
+    Copies are made from what is stored, so a restart makes the same copies again. Each call of `advance`
+    embeds one copy at most. The copies of an example are added together, so that the threshold is fitted
+    once. One owning thread.
     """
 
-    def __init__(
-        self,
-        classifiers: Collection[OpenSetClassifier],
-        thumbnail: Callable[[int], bytes | None],
-        embed: Callable[[Image], Vector],
-    ) -> None:
+    def __init__(self, classifiers: Collection[NeedsCopies], source: CopySource) -> None:
         self._classifiers = classifiers
-        self._thumbnail = thumbnail
-        self._embed = embed
-        self._source: _Source | None = None
+        self._source = source
+        self._work: _Work | None = None
 
     def advance(self) -> bool:
         """Embed the next copy; return whether an example needs one. An unreadable store is tried again."""
         for classifier in self._classifiers:
-            missing = classifier.missing_copies
-            if missing:
+            if missing := classifier.missing_copies:
                 try:
-                    self._advance(classifier, self._choose_source(missing))
+                    self._advance(classifier, self._choose_work(missing))
                 except StoreError as exc:
                     log.debug("the copies of the examples are made later: %s", exc)
                 return True
-        self._source = None
+        self._work = None
         return False
 
     def make_all(self) -> None:
@@ -66,43 +76,55 @@ class CopyMaker:
         for classifier in self._classifiers:
             try:
                 while missing := classifier.missing_copies:
-                    self._advance(classifier, self._choose_source(missing))
+                    self._advance(classifier, self._choose_work(missing))
             except StoreError as exc:
                 log.warning("the threshold of unknown things is less certain: %s", exc)
 
-    def _choose_source(self, missing: Collection[int]) -> _Source:
+    def _choose_work(self, missing: Collection[int]) -> _Work:
         """Return the example in the making, or the newest one if that needs no copies any more."""
-        if self._source is None or self._source.example_id not in missing:
+        if self._work is None or self._work.example_id not in missing:
             from edge_daemon.imaging.random_draws import RandomDraws
 
             example_id = max(missing)
-            self._source = _Source(example_id, self._read(example_id), RandomDraws(example_id))
-        return self._source
+            self._work = _Work(example_id, self._source(example_id), RandomDraws(example_id))
+        return self._work
 
-    def _advance(self, classifier: OpenSetClassifier, source: _Source) -> None:
-        if source.image is not None:
-            self._embed_copy(source, source.image)
-        if source.image is None or not source.remaining:
-            classifier.add_copies(source.example_id, source.embeddings)
-            self._source = None
+    def _advance(self, classifier: NeedsCopies, work: _Work) -> None:
+        if work.embed_copy is not None:
+            _embed_copy(work, work.embed_copy)
+        if work.embed_copy is None or not work.remaining:
+            classifier.add_copies(work.example_id, work.embeddings)
+            self._work = None
 
-    def _read(self, example_id: int) -> Image | None:
-        """Return the stored picture; None without one. Raises StoreError."""
-        from edge_daemon.imaging.image_io import read_image, scale_down
 
-        try:
-            thumbnail = self._thumbnail(example_id)
-            return scale_down(read_image(thumbnail), COPY_SIDE_PX) if thumbnail else None
-        except ImageError as exc:
-            log.debug("example %d has no copies: %s", example_id, exc)
-            return None
+def _embed_copy(work: _Work, embed_copy: EmbedCopy) -> None:
+    """Embed one copy. A copy that the model can't embed, such as a black one, is left out."""
+    work.remaining -= 1
+    try:
+        work.embeddings.append(embed_copy(work.rng))
+    except EmbeddingError as exc:
+        log.debug("a copy of example %d is left out: %s", work.example_id, exc)
 
-    def _embed_copy(self, source: _Source, image: Image) -> None:
-        """Embed one copy. A copy that the model can't embed, such as a black one, is left out."""
-        from edge_daemon.imaging.augment import augmented_copy
 
-        source.remaining -= 1
-        try:
-            source.embeddings.append(self._embed(augmented_copy(image, source.rng)))
-        except EmbeddingError as exc:
-            log.debug("a copy of example %d is left out: %s", source.example_id, exc)
+def picture_copies(
+    thumbnail: Callable[[int], bytes | None], embed: Callable[[Image], Vector], example_id: int
+) -> EmbedCopy | None:
+    """Return the function that embeds copies of an example's stored picture; None without one.
+
+    With the first two arguments it is a CopySource. `thumbnail` returns the stored picture.
+    """
+    from edge_daemon.imaging.image_io import read_image, scale_down
+
+    try:
+        stored = thumbnail(example_id)
+        image = scale_down(read_image(stored), COPY_SIDE_PX) if stored else None
+    except ImageError as exc:
+        log.debug("example %d has no copies: %s", example_id, exc)
+        return None
+    return None if image is None else partial(_embed_picture_copy, embed, image)
+
+
+def _embed_picture_copy(embed: Callable[[Image], Vector], image: Image, rng: RandomDraws) -> Vector:
+    from edge_daemon.imaging.augment import augmented_copy
+
+    return embed(augmented_copy(image, rng))

@@ -19,7 +19,7 @@ from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.teaching.classifier_pools import ClassifierPools
-from edge_daemon.teaching.copy_maker import CopyMaker
+from edge_daemon.teaching.copy_maker import CopyMaker, picture_copies
 from edge_daemon.teaching.edit_events import undo_events
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Trainer:
 
     def copy_maker(self, embed: Callable[[Image], Vector]) -> CopyMaker:
         """Return the maker of the examples' augmented copies."""
-        return CopyMaker(self._pools.classifiers, self._store.thumbnail, embed)
+        return CopyMaker(self._pools.classifiers, partial(picture_copies, self._store.thumbnail, embed))
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""

@@ -137,7 +137,7 @@ def test_the_first_label_waits_for_no_image_library(tmp_path: Path) -> None:
         "next(event for event in happened if isinstance(event, Ready))\n"
     )
     modules = modules_after(code)
-    assert "edge_daemon.teaching.object_copy_maker" in modules
+    assert "edge_daemon.teaching.object_copies" in modules
     assert "PIL" not in modules
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -24,7 +25,8 @@ from edge_daemon.pipeline.scene_parts import SceneParts
 from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
 from edge_daemon.system.testing import ManualClock
-from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
+from edge_daemon.teaching.copy_maker import CopyMaker
+from edge_daemon.teaching.object_copies import object_copies
 from edge_daemon.teaching.scene_archive import SceneArchive
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.label_smoother import LabelSmoother
@@ -92,7 +94,8 @@ class Table:
         scene = RegionScene("frame", SceneModel(), archive)
         object_embedder = ObjectEmbedder(self.embedder.embed, 64)
         self.view = ViewClassifier(self.embedder, object_embedder, objects, scene)
-        copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, object_embedder)
+        source = partial(object_copies, self.store.thumbnail, archive.of_example, object_embedder)
+        copies = CopyMaker([objects.objects], source)
         self.pipeline = Pipeline(
             embedder=self.embedder,
             regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),

@@ -62,10 +62,10 @@ def taught(scenes: Scenes, *, copies: bool = True) -> ObjectClassifier:
             object_embedding=scenes.object(label, HOME),
             scene_id=HOME,
         )
-    for example_id in tuple(classifier.missing_object_copies) if copies else ():
+    for example_id in tuple(classifier.objects.missing_copies) if copies else ():
         label = CLASSES[example_id % len(CLASSES)]
         places = (3, 4, 5, 6, 7, 8, 9, 10)
-        classifier.add_object_copies(example_id, [scenes.object(label, place) for place in places])
+        classifier.objects.add_copies(example_id, [scenes.object(label, place) for place in places])
     return classifier
 
 
@@ -188,7 +188,7 @@ def test_a_single_press_of_each_class_has_the_threshold_of_its_copies(scenes: Sc
     for number, label in enumerate(CLASSES):
         vector = scenes.object(label, HOME)
         classifier.add(scenes.region(label, HOME), label, number, object_embedding=vector, scene_id=HOME)
-        classifier.add_object_copies(number, [scenes.object(label, place) for place in range(3, 11)])
+        classifier.objects.add_copies(number, [scenes.object(label, place) for place in range(3, 11)])
     for label in CLASSES:
         predictions = [
             classifier.predict_object(scenes.object(label, place), CLASSES if place == HOME else ())

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from edge_daemon.domain.errors import StoreError
 from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.imaging.object_mask import find_object
-from edge_daemon.learning.object_classifier import ObjectClassifier, make_object_classifier
+from edge_daemon.learning.object_classifier import make_object_classifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.models.registry import find_model
-from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
+from edge_daemon.teaching.copy_maker import CopyMaker
+from edge_daemon.teaching.object_copies import object_copies
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.fixed_camera import FixedCamera, Thing
 
@@ -48,9 +51,9 @@ class Device:
             region = self.model.embed(image)
             self.classifier.add(region, label, example_id, object_embedding=vector, scene_id=1)
 
-    def maker(self, classifier: ObjectClassifier | None = None) -> ObjectCopyMaker:
-        pool = [classifier or self.classifier]
-        return ObjectCopyMaker(pool, self.thumbnails.get, self.scenes.get, self.objects)
+    def maker(self) -> CopyMaker:
+        source = partial(object_copies, self.thumbnails.get, self.scenes.get, self.objects)
+        return CopyMaker([self.classifier.objects], source)
 
     def named_elsewhere(self) -> float:
         """Return the share of things that are named before another camera."""
@@ -81,12 +84,12 @@ def device() -> Device:
 
 def test_each_call_embeds_one_copy_until_every_example_has_some(device: Device) -> None:
     maker = device.maker()
-    needed = len(device.classifier.missing_object_copies)
+    needed = len(device.classifier.objects.missing_copies)
     assert needed == SHOTS * len(THINGS)
     for call in range(1, COPIES * needed + 1):
         assert maker.advance()
         assert device.inferences == call
-    assert not device.classifier.missing_object_copies
+    assert not device.classifier.objects.missing_copies
     assert not maker.advance()
     assert device.inferences == COPIES * needed
 
@@ -114,7 +117,7 @@ def test_an_example_without_its_picture_or_scene_has_no_copies(device: Device, l
     maker = device.maker()
     assert maker.advance()
     assert device.inferences == 0
-    assert newest not in device.classifier.missing_object_copies
+    assert newest not in device.classifier.objects.missing_copies
 
 
 def test_an_example_that_was_removed_meanwhile_is_left_out(device: Device) -> None:
@@ -124,3 +127,20 @@ def test_an_example_that_was_removed_meanwhile_is_left_out(device: Device) -> No
     while maker.advance():
         pass
     assert device.inferences == 1 + COPIES * (SHOTS * len(THINGS) - 1)
+
+
+def test_an_unreadable_store_is_tried_again(device: Device) -> None:
+    readable = False
+
+    def thumbnail(example_id: int) -> bytes | None:
+        if not readable:
+            raise StoreError("the store is locked")
+        return device.thumbnails.get(example_id)
+
+    source = partial(object_copies, thumbnail, device.scenes.get, device.objects)
+    maker = CopyMaker([device.classifier.objects], source)
+    assert maker.advance()
+    assert device.inferences == 0
+    readable = True
+    assert maker.advance()
+    assert device.inferences == 1
