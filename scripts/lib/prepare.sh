@@ -140,6 +140,7 @@ prepare_venv() {
     if [ "$(cat .venv/installed-for 2>/dev/null)" != "$stamp" ]; then
         # Remove packages that an earlier installation put over the system's.
         [ ${#flags[@]} -eq 0 ] || make_venv
+        check_owner
         say "installing edge-daemon[$extras] into .venv; downloads are up to $size:"
         install_into .venv --editable ".[$extras]"
         echo "$stamp" >.venv/installed-for
@@ -155,8 +156,15 @@ was_moved() {
     [ -n "$made" ] && [[ $made != *"$(pwd -P)/$1" ]]
 }
 
+# End with one line if this user can't write in .venv, as after `sudo scripts/run`.
+check_owner() {
+    [ ! -e .venv ] || [ -w .venv ] ||
+        die "$PWD/.venv belongs to $(stat -c %U .venv); remove it, and run this again: sudo rm -r '$PWD/.venv'"
+}
+
 # Create .venv again, with the variables of prepare_venv.
 make_venv() {
+    check_owner
     "$python" -c 'import ensurepip, venv' 2>/dev/null || need_packages python3-venv
     say "creating .venv with $("$python" --version)"
     "$python" -m venv --clear "${flags[@]}" .venv

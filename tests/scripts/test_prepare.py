@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,13 +31,19 @@ class Checkout:
         (root / "pyproject.toml").touch()
         (root / "scripts").symlink_to(ROOT / "scripts")
 
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Run it; root without the right to write in every folder."""
+        limited = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+        return subprocess.run(
+            [*limited, "bash", "-euo", "pipefail", "-c", _PREPARE],
+            cwd=self.root, env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable},
+            capture_output=True, text=True,
+        )  # fmt: skip
+
     def prepare(self) -> list[str]:
         """Return what is printed, without the line of the new environment's Python."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", _PREPARE],
-            cwd=self.root, env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable},
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
+        done = self.run()
+        assert done.returncode == 0, done.stderr
         return [line.partition(" with ")[0] for line in done.stdout.splitlines()]
 
     @property
@@ -72,3 +79,19 @@ def test_a_checkout_that_is_reached_through_a_link_was_not_moved(checkout: Check
     (tmp_path / "link").symlink_to(checkout.root)
     checkout.root = tmp_path / "link"
     assert len(checkout.prepare()) == 1
+
+
+@pytest.mark.parametrize("change", ["move", "renew"])
+def test_an_environment_of_another_user_is_one_line_with_the_remedy(checkout: Checkout, change: str) -> None:
+    """As after `sudo scripts/run`."""
+    if change == "move":
+        checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
+    else:
+        (checkout.root / "pyproject.toml").write_text("# another version\n")
+    venv = checkout.root / ".venv"
+    venv.chmod(0o555)
+    done = checkout.run()
+    venv.chmod(0o755)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert f"sudo rm -r '{venv}'" in line
