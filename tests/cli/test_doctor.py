@@ -136,7 +136,7 @@ def test_a_missing_group_is_a_failure_with_the_command() -> None:
 
     assert (status, check.state) == (1, "failed")
     assert check.detail == "not in gpio, video"
-    assert check.hint.startswith("sudo usermod -aG gpio,video nobody")
+    assert check.hint.startswith("`sudo usermod -aG gpio,video nobody`")
 
 
 def test_root_gets_a_warning_that_the_service_is_not_root(

@@ -76,7 +76,7 @@ def check_groups(config: Config) -> Check:
         return Check("groups", "warning", "root has every right, and the service does not", hint)
     mine = {_group_name(number) for number in (os.getegid(), *os.getgroups())}
     if missing := sorted(needed - mine):
-        command = f"sudo usermod -aG {','.join(missing)} {user_name()}, then log in again"
+        command = f"`sudo usermod -aG {','.join(missing)} {user_name()}`, then log in again"
         return Check("groups", "failed", f"not in {', '.join(missing)}", command)
     return Check("groups", "ok", ", ".join(sorted(needed)))
 
