@@ -19,7 +19,11 @@ PRESS_FRAMES = 7
 TIMEOUT_S = 4.0
 """Longest time from the press to its last picture: a hand may leave the view meanwhile."""
 
+SLOW_FRAMES, SLOW_TIMEOUT_S = 3, 12.5
+"""The same for a camera of at most two frames a second; the slowest has one in four seconds."""
+
 _INTERVAL_S = 0.12
+_SLOW_INTERVAL_S = 0.5
 _MAX_MOVED_SHARE = 0.01
 
 
@@ -35,6 +39,7 @@ class ScenePress:
         self._pictures: list[Image] = []
         self._first: Planes | None = None
         self._added_s = -np.inf
+        self._least_gap_s = np.inf
         self._moved = False
 
     def add(self, image: Image, now: float) -> SceneReference | None:
@@ -47,23 +52,29 @@ class ScenePress:
             return None
         sample = SceneReference.from_frames([image])
         self._check(sample)
+        self._least_gap_s = min(self._least_gap_s, now - self._added_s)
         self._added_s = now
         if self._first is None or self._has_moved(sample.cells, self._first):
             self._moved = self._first is not None
             self._pictures, self._first = [], sample.cells
         self._pictures.append(image)
-        if len(self._pictures) == PRESS_FRAMES:
+        if len(self._pictures) == (SLOW_FRAMES if self._is_slow() else PRESS_FRAMES):
             return SceneReference.from_frames(self._pictures)
         self.check_time(now)
         return None
 
     def check_time(self, now: float) -> None:
         """Raise RequestError if the time is over."""
-        if now - self._pressed_s <= TIMEOUT_S:
+        timeout_s = SLOW_TIMEOUT_S if self._is_slow() else TIMEOUT_S
+        if now - self._pressed_s <= timeout_s:
             return
         if self._moved:
             raise RequestError("something moved; press again with nothing in view")
-        raise RequestError(f"no still picture came within {TIMEOUT_S:g} s of the press; press again")
+        raise RequestError(f"no still picture came within {timeout_s:g} s of the press; press again")
+
+    def _is_slow(self) -> bool:
+        """Return whether the pictures come slowly; so does a second one that has not come yet."""
+        return self._first is not None and self._least_gap_s >= _SLOW_INTERVAL_S
 
     def _check(self, sample: SceneReference) -> None:
         if min(sample.cells.shape[1:]) < MIN_CELLS:
