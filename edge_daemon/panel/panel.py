@@ -182,7 +182,8 @@ class Panel:
 
     def stop(self) -> None:
         """End the thread, switch the LEDs off and release the pins, unless the thread hangs among them."""
-        if self._worker.stop():
+        self._worker.stop()
+        if not self._worker.runs:
             self._pins.close()
 
     def open(self) -> None:

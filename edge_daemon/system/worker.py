@@ -28,16 +28,19 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """Set the stop event and join the thread; after the timeout log a warning and return False."""
+    @property
+    def runs(self) -> bool:
+        """True from the start of the thread to its end, which a thread that hangs never reaches."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Set the stop event and join the thread; after the timeout log a warning and go on."""
         self._stop.set()
         if self._thread.ident is None:
-            return True
+            return
         self._thread.join(timeout_s)
-        if self._thread.is_alive():
+        if self.runs:
             log.warning("thread %s did not stop within %.0f s", self.name, timeout_s)
-            return False
-        return True
 
     def _run(self) -> None:
         try:
