@@ -141,17 +141,24 @@ class BenchmarkReport:
         ]
 
     def append_to(self, path: Path) -> None:
-        """Append a row to a CSV file, with a header if the file is new. Raises EdgeError."""
+        """Append a row to a CSV file, with a header if the file is new.
+
+        Raises EdgeError, also for a file with other columns, such as those of a run without a broker.
+        """
         row = self._row()
         try:
-            new = not path.exists() or path.stat().st_size == 0
-            with path.open("a", newline="") as file:
+            with path.open("a+", newline="", errors="replace") as file:
+                file.seek(0)
+                header = next(csv.reader(file), [])
+                if header not in ([], list(row)):
+                    raise EdgeError(f"{path} has other columns than this run; give a new name")
                 writer = csv.DictWriter(file, list(row))
-                if new:
+                if not header:
                     writer.writeheader()
                 writer.writerow(row)
-        except OSError as exc:
-            raise EdgeError(f"{path} can't be written: {exc.strerror}") from exc
+        except (OSError, csv.Error) as exc:
+            reason = getattr(exc, "strerror", None) or "it is no CSV file"
+            raise EdgeError(f"{path} can't be written: {reason}") from exc
 
     def _row(self) -> dict[str, object]:
         figures = self.as_json()

@@ -20,6 +20,7 @@ from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
 from edge_daemon.benchmark.statistics import frame_size
 from edge_daemon.benchmark.taught_store import fill_store
+from edge_daemon.cli.option_values import read_count
 from edge_daemon.config.schema import load_config
 
 MAX_PRESSES = 200
@@ -28,9 +29,11 @@ MAX_STARTS = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--frames", type=int, default=300, metavar="N", help="frames to time (default 300)")
     parser.add_argument(
-        "--examples", type=int, default=1000, metavar="N", help="stored examples (default 1000)"
+        "--frames", type=read_count, default=300, metavar="N", help="frames to time (default 300)"
+    )
+    parser.add_argument(
+        "--examples", type=read_count, default=1000, metavar="N", help="stored examples (default 1000)"
     )
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="append the figures, with commit and machine, to a CSV file"

@@ -70,6 +70,22 @@ def test_rows_of_a_csv_file_share_one_header(tmp_path: Path) -> None:
     assert rows[0]["captured_to_received_p99_ms"] == "4.0"
 
 
+@pytest.mark.parametrize("content", ["my notes\n", "date,commit\n2026-01-01,abc\n", "\0\xff"])
+def test_a_file_with_other_columns_stays_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "board.csv"
+    path.write_text(content)
+    with pytest.raises(EdgeError, match=r"board\.csv"):
+        report().append_to(path)
+    assert path.read_text() == content
+
+
+def test_a_run_without_a_broker_has_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    report(FrameAges(TWO, TWO, 9)).append_to(path)
+    with pytest.raises(EdgeError, match="has other columns than this run"):
+        report().append_to(path)
+
+
 def test_csv_file_that_cannot_be_written_is_an_error_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(EdgeError, match=r"no-folder/board\.csv can't be written"):
         report().append_to(tmp_path / "no-folder" / "board.csv")

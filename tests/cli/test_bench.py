@@ -23,3 +23,14 @@ def test_bench_times_each_stage_against_the_baseline(capsys: pytest.CaptureFixtu
     assert figures["press_to_disk_ms"]["p50"] > 0
     assert main(words) == 0
     assert "whole frame / baseline interpreter" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--frames", "--examples"])
+@pytest.mark.parametrize("count", ["0", "-3", "many"])
+def test_a_count_of_nothing_is_a_usage_error(
+    option: str, count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", f"{option}={count}"])
+    assert ended.value.code == 2
+    assert f"'{count}' is no whole number of at least 1" in capsys.readouterr().err
