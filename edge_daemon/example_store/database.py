@@ -23,7 +23,7 @@ from edge_daemon.example_store.integrity import (
 from edge_daemon.example_store.schema import checked_version, migrate
 from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.file_owner import refuse_planted_link
+from edge_daemon.system.file_owner import as_owner_of, refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.sqlite import (
     Connection,
@@ -153,14 +153,18 @@ def _refuse_planted_links(path: Path) -> None:
 
 
 def _create(path: Path) -> None:
-    """Make a missing file and its folders, and sync their directory entries."""
+    """Make a missing file and its folders, and sync their directory entries.
+
+    Root makes them with the rights of the folder's owner, such as the service, which has to open them.
+    """
     try:
-        for folder in reversed([parent for parent in path.parents if not parent.exists()]):
-            folder.mkdir(exist_ok=True)
-            sync_directory(folder.parent)
         if path.exists():
             _require_file(path)
-        else:
+            return
+        with as_owner_of(path.parent):
+            for folder in reversed([parent for parent in path.parents if not parent.exists()]):
+                folder.mkdir(exist_ok=True)
+                sync_directory(folder.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o640))
             sync_directory(path.parent)
     except OSError as exc:

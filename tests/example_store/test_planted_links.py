@@ -23,6 +23,21 @@ def test_root_follows_no_link_that_the_stores_owner_made(tmp_path: Path, suffix:
     assert not (tmp_path / "roots").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_root_makes_a_store_that_the_owner_of_the_folder_can_open(tmp_path: Path) -> None:
+    """As `sudo edge-daemon examples import` into the service's empty folder."""
+    service = tmp_path / "service"
+    service.mkdir()
+    os.chown(service, 65534, 65534)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    with ExampleStore(service / "new" / "examples.sqlite"):
+        made = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in service.rglob("*")}
+    assert {"new", "examples.sqlite"} <= made.keys()
+    assert set(made.values()) == {(65534, 65534)}
+    assert os.geteuid() == 0
+
+
 def test_a_store_behind_a_link_of_ones_own_is_opened(tmp_path: Path) -> None:
     (tmp_path / "link.sqlite").symlink_to(tmp_path / "disk.sqlite")
     with ExampleStore(tmp_path / "link.sqlite") as store:
