@@ -296,9 +296,9 @@ class UploadRoutes:
             finish = partial(self._archive.finish, query.upload, query.name)
             return json_response(await run_in(self._archive_thread, finish))
         write = partial(self._archive.write, query.upload, query.offset, piece)
-        loop, close_left = asyncio.get_running_loop(), self._archive.close_left
-        loop.call_later(2 * KEPT_S, self._archive_thread.submit, close_left)
-        return json_response(await run_in(self._archive_thread, write))
+        reply, close_left = await run_in(self._archive_thread, write), self._archive.close_left
+        asyncio.get_running_loop().call_later(2 * KEPT_S, self._archive_thread.submit, close_left)
+        return json_response(reply)
 
 
 @dataclass(frozen=True, slots=True)
