@@ -88,6 +88,16 @@ def test_a_changed_configuration_and_taught_examples_keep_their_model(
     assert board.config.read_text() == configuration
 
 
+def test_the_remains_of_the_debian_package_are_a_warning(board: Board) -> None:
+    status = '[ "$4" = edge-daemon ] && echo deinstall ok config-files || echo install ok installed'
+    board.stand_in("dpkg-query", status)
+    board.config.parent.mkdir(parents=True)
+    board.config.write_text("camera: {type: synthetic}\n")
+    done = board.install()
+    assert done.returncode == 0, done.stderr
+    assert f"warning: `apt purge edge-daemon` would delete {board.config}" in done.stdout
+
+
 def test_an_upgrade_keeps_the_program_before_it_and_rollback_goes_back(running: Board) -> None:
     first = (running.target / "venv").readlink()
     assert running.upgrade(SECOND).returncode == 0
