@@ -24,7 +24,7 @@ def picture_step(shape: Sequence[int]) -> int:
     """Return the number of pixels of a region per pixel of its reference, at most its shorter side."""
     longest, shortest = max(shape[:2]), min(shape[:2])
     step = max(1, round(longest / _USUAL_SIDE))
-    return min(step if longest // step <= MAX_SIDE else step + 1, shortest)
+    return max(1, min(step if longest // step <= MAX_SIDE else step + 1, shortest))
 
 
 def sample(image: Image, step: int, pixels: int = 1) -> Planes:
