@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.domain.types import ClassReport, Evaluation
+from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
 from edge_daemon.learning.quality.leave_one_session_out import LeaveOneSessionOutScores
 from edge_daemon.learning.quality.recommendation import ELSEWHERE, GOOD_RECALL, recommend_next_label
@@ -70,7 +70,7 @@ def evaluate_examples(
         classes,
         _most_confused(labels, confusion),
         loo.near_duplicate_presses,
-        recommend_next_label(classes, several_sessions=teaching.sessions > 1),
+        _recommend(classes, several_sessions=teaching.sessions > 1),
         teaching.sessions,
         across is not None and accuracy is not None,
         _note(accuracy, teaching.sessions, across is not None),
@@ -80,6 +80,14 @@ def evaluate_examples(
             if class_id != NOT_SCORED and len(labels) > 1
         },
     )
+
+
+def _recommend(classes: Mapping[str, ClassReport], *, several_sessions: bool) -> Recommendation | None:
+    """Recommend one of the classes that were evaluated; the examples of others are all older."""
+    evaluated = {label: report for label, report in classes.items() if report.count}
+    if len(evaluated) == 1 < len(classes):
+        return None
+    return recommend_next_label(evaluated, several_sessions)
 
 
 def _note(accuracy: float | None, sessions: int, across: bool) -> str | None:

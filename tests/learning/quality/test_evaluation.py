@@ -111,3 +111,18 @@ def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> 
             expected = examples.matrix[row] @ mean / np.linalg.norm(mean)
             assert scores[row, class_id] == pytest.approx(expected, abs=1e-5)
     assert confusion_matrix(loo, scores).sum() == 40
+
+
+@pytest.mark.parametrize("others", ["b", "bc"])
+def test_a_class_older_than_the_evaluated_examples_is_not_recommended(others: str) -> None:
+    examples = EmbeddingIndex()
+    for row, label in enumerate("aaaa" + 4 * others):
+        angle = np.radians(20 * row)
+        examples.add([np.cos(angle), np.sin(angle)], label, row)
+    loo = LeaveOneOut(examples, 1, limit=4 * len(others)).scores()
+    recommendation = evaluate_examples(examples.labels, loo, knn_scores(loo)).recommendation
+    if others == "b":
+        assert recommendation is None
+    else:
+        assert recommendation is not None
+        assert recommendation.label in others
