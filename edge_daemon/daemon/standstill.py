@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from edge_daemon.domain.errors import EdgeError
 
 LIMIT_S = 30.0
-"""A loop that has not turned for so long hangs; the panel's turns at least four times a second."""
+"""A loop without a turn for this time hangs; the panel's turns at least four times a second."""
 
 STEP_S = 1.0
 """Most that one check adds: while the whole process was suspended, no loop could turn."""
