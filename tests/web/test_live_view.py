@@ -223,7 +223,7 @@ def test_the_page_reconnects_to_a_restarted_daemon(tmp_path: Path, visit: Visit)
         expect(page.locator("#frozen")).to_be_hidden()
 
 
-def test_the_page_reconnects_although_a_request_is_never_answered(site: WebHarness, visit: Visit) -> None:
+def test_the_page_reconnects_although_a_request_gets_no_reply(site: WebHarness, visit: Visit) -> None:
     """A network that was cut silently keeps a request waiting for minutes after its return."""
     silent: list[Route] = []
     with Proxy(site.port) as network:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.harness.browser import class_button, save_screenshot
 from tests.harness.web_harness import WebHarness
@@ -97,7 +97,12 @@ def test_a_tap_before_a_hold_is_a_burst_by_itself(site: WebHarness, visit: Visit
     site.teach("gear")
     page = visit("desk").open(site.url)
     bursts: list[str] = []
-    page.on("request", lambda sent: "teach" in sent.url and bursts.append(sent.post_data_json["burst"]))
+
+    def note(sent: Request) -> None:
+        if sent.url.endswith("/api/teach"):
+            bursts.append((sent.post_data_json or {})["burst"])
+
+    page.on("request", note)
     class_button(page, "gear").hover()
     page.mouse.down()
     page.mouse.up()
