@@ -49,7 +49,7 @@ def test_a_deleted_store_is_not_made_again_and_returns_with_its_examples(
             shutil.copytree(disk, other)
             for file in disk.iterdir():
                 file.unlink()
-        with pytest.raises(EdgeError, match="was deleted, or its disk was removed; put it back|can.t be kept"):
+        with pytest.raises(EdgeError, match=r"was deleted|can.t be kept"):
             use(disk / "examples.sqlite", archive)
         assert not (disk / "examples.sqlite").exists()
         assert store.counts == {"cat": 1}
