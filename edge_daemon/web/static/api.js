@@ -1,6 +1,6 @@
 // Requests to the device. An error reply becomes an Error with the device's text and the status.
 
-const TIMEOUT_MS = 30000;
+const TIMEOUT_MS = 120000;
 
 async function request(path, options) {
   let response;
