@@ -103,19 +103,36 @@ def _warn_of_hidden_paths(config: Config, root: Path = Path("/")) -> None:
 
 
 def file_marks(config: Config) -> FileMarks:
-    """Return the state of the secret, certificate and model files of the configuration."""
+    """Return the state of the files that the configuration names: of secrets, certificates and the model."""
     tls = config.mqtt.tls
     camera = config.camera.password_file if isinstance(config.camera, StreamOptions) else None
-    named = (camera, config.mqtt.password_file, tls.ca_file, tls.cert_file, tls.key_file)
+    named = (
+        camera,
+        config.mqtt.password_file,
+        tls.ca_file,
+        tls.cert_file,
+        tls.key_file,
+        config.model.delegate,
+    )
     paths = {path for path in (*named, config.web.token_file, config.fleet.key_file) if path is not None}
     with suppress(ModelError):
-        paths.add(str(model_path(config)))
+        paths.update(map(str, _model_files(config)))
     marks = set()
     for path in paths:
         with suppress(OSError):
             state = os.stat(path)
             marks.add((path, state.st_ino, state.st_size, state.st_mtime_ns))
     return frozenset(marks)
+
+
+def _model_files(config: Config) -> list[Path]:
+    """Return the model file and, where its class names are used, the files that may hold them."""
+    model = model_path(config)
+    if config.classifier.type != "pretrained":
+        return [model]
+    from edge_daemon.models.class_names import label_file_names
+
+    return [model, *(model.with_name(name) for name in label_file_names(model.stem))]
 
 
 def refusals(config: Config, environment: Environment = os.environ) -> Iterator[EdgeError]:

@@ -25,8 +25,8 @@ need_packages() {
         command -v sudo >/dev/null || die "run this as root, or install sudo; needed: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    { "${as_root[@]}" apt-get update -qq &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; } ||
+    "${as_root[@]}" apt-get update -qq || say "warning: apt can't read all of its sources: see above"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         die "apt can't install ${missing[*]}: see above; is this machine online?"
 }
 

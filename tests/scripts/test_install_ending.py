@@ -66,6 +66,16 @@ def test_a_package_that_it_needs_and_can_not_have_is_one_line(board: Board) -> N
     )
 
 
+def test_a_broken_source_of_apt_does_not_end_the_installation(board: Board) -> None:
+    board.stand_in("dpkg-query", NO_OPENCV)
+    board.stand_in("apt-get", 'echo "apt-get $*" >>"$BOARD/log"; [ "$1" != update ] || exit 100')
+    done = board.install()
+    assert done.returncode == 0, done.stderr
+    assert "warning: apt can't read all of its sources: see above" in done.stdout
+    assert [line for line in board.log() if "install" in line and line.endswith("python3-opencv")]
+    assert "no OpenCV" not in done.stdout
+
+
 def test_the_end_names_the_page_and_the_doctors_verdict(board: Board) -> None:
     done = board.install()
     assert "==> the page: http://127.0.0.1:8080/ on this machine" in done.stdout
