@@ -29,8 +29,8 @@ from edge_daemon.app.model_factory import (
     with_model,
 )
 from edge_daemon.app.preflight import Prepared, preflight
-from edge_daemon.app.regions import build_regions, build_settings, build_text_joiner
-from edge_daemon.app.sinks import build_board_monitor, build_sinks, config_digest
+from edge_daemon.app.region_factory import build_regions, build_settings, build_text_joiner
+from edge_daemon.app.sink_factory import build_board_monitor, build_sinks, config_digest
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
 from edge_daemon.config.camera import BrowserOptions, PicameraOptions, ReplayOptions
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
     from edge_daemon.learning.object_classifier import ObjectClassifier
     from edge_daemon.learning.open_set_classifier import OpenSetClassifier
-    from edge_daemon.system.given_pictures import GivenPictures
+    from edge_daemon.system.picture_slot import PictureSlot
 
 log = logging.getLogger(__name__)
 
@@ -91,18 +91,18 @@ def build(
     clock = SystemClock()
     notifier = notifier or Notifier()
     mailbox = Mailbox()
-    given, backoff = None, Backoff()
+    slot, backoff = None, Backoff()
     if isinstance(config.camera, BrowserOptions):
         from edge_daemon.camera.browser import no_pictures
 
-        given, backoff = no_pictures(), Backoff(max_s=MAX_BROWSER_PAUSE_S)
+        slot, backoff = no_pictures(), Backoff(max_s=MAX_BROWSER_PAUSE_S)
     fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
     with ExitStack() as on_error:
         store = on_error.enter_context(open_store(config))
         config, chosen = choose_features(config, store, tune=True)
         embedder = prepared.embedder or chosen
         pipeline = build_pipeline(config, clock, fleet_factory, store, embedder, prepared.classes)
-        camera = source or _open_camera(config, clock, given, pipeline)
+        camera = source or _open_camera(config, clock, slot, pipeline)
         latest_frame = None if config.web.listen is None else LatestFrame()
         if marks is not None:
             marks.note("wired")
@@ -128,7 +128,7 @@ def build(
                 keyboard,
                 pin_factory,
                 settings,
-                given,
+                slot,
             ),
             inputs=[build_board_monitor(mailbox, clock, None if once else store_path(config))],
             latest_frame=latest_frame,
@@ -170,7 +170,7 @@ def build_pipeline(
     trainer.claim_store()
     scene_parts = None
     if objects and isinstance(embedder, TfliteEmbedder):
-        from edge_daemon.app.scenes import build_scene_parts
+        from edge_daemon.app.scene_factory import build_scene_parts
 
         scene_parts = build_scene_parts(store, embedder, objects, regions, clock)
     return Pipeline(
@@ -196,14 +196,12 @@ def _end_reason(options: object) -> str:
     return f"the source has ended{remedy}"
 
 
-def _open_camera(
-    config: Config, clock: Clock, given: GivenPictures | None, pipeline: Pipeline
-) -> FrameSource:
+def _open_camera(config: Config, clock: Clock, slot: PictureSlot | None, pipeline: Pipeline) -> FrameSource:
     """Return the configured camera, which delivers the scale that the pipeline needs if it can."""
     least_scale = 1.0
     if isinstance(config.camera, PicameraOptions):
         least_scale = pipeline.least_scale(config.camera.size)
-    return open_camera(config.camera, clock, given, least_scale)
+    return open_camera(config.camera, clock, slot, least_scale)
 
 
 def build_trainer(

@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 
 import msgspec
 
-from edge_daemon.app.regions import available_triggers
+from edge_daemon.app.region_factory import available_triggers
 from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.config.page_settings import (
     PAGE,

@@ -16,7 +16,7 @@ from edge_daemon.app.model_factory import (
     model_path,
     uses_scenes,
 )
-from edge_daemon.app.sinks import build_mqtt
+from edge_daemon.app.sink_factory import build_mqtt
 from edge_daemon.benchmark.sources import SETTLE
 from edge_daemon.benchmark.statistics import Percentiles, embeddings, frame_size, percentiles, pictures
 from edge_daemon.camera.frames import make_frame

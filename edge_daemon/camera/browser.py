@@ -9,7 +9,7 @@ from edge_daemon.camera.reduced_pictures import ReducedPictures, reduce_image, r
 from edge_daemon.domain.errors import CameraError, ImageError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.given_pictures import GivenPictures
+from edge_daemon.system.picture_slot import PictureSlot
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -22,9 +22,9 @@ STALL_S = 4.5
 _IDLE_WAIT_S = 1.0
 
 
-def no_pictures() -> GivenPictures:
+def no_pictures() -> PictureSlot:
     """Return an empty slot for the pictures."""
-    return GivenPictures("no browser gives its camera; press “Use this browser's camera” on the page")
+    return PictureSlot("no browser gives its camera; press “Use this browser's camera” on the page")
 
 
 class BrowserSource:
@@ -35,7 +35,7 @@ class BrowserSource:
 
     lossless = False
 
-    def __init__(self, clock: Clock, pictures: GivenPictures) -> None:
+    def __init__(self, clock: Clock, pictures: PictureSlot) -> None:
         self._clock = clock
         self._given = pictures
         self._pictures: ReducedPictures[bytes] | None = None

@@ -18,7 +18,7 @@ from edge_daemon.config.camera import (
 from edge_daemon.domain.interfaces import Clock, FrameSource
 
 if TYPE_CHECKING:
-    from edge_daemon.system.given_pictures import GivenPictures
+    from edge_daemon.system.picture_slot import PictureSlot
 
 CameraOptions: TypeAlias = (
     PicameraOptions | V4l2Options | StreamOptions | BrowserOptions | ReplayOptions | SyntheticOptions
@@ -43,11 +43,11 @@ def import_library(options: CameraOptions) -> None:
 
 
 def open_camera(
-    options: CameraOptions, clock: Clock, given: GivenPictures | None = None, least_scale: float = 1.0
+    options: CameraOptions, clock: Clock, slot: PictureSlot | None = None, least_scale: float = 1.0
 ) -> FrameSource:
     """Return the source for these options. It opens no device before its `open`.
 
-    `given` is the slot for the pictures of a browser's camera. `least_scale` is the smallest scale that the
+    `slot` is the one for the pictures of a browser's camera. `least_scale` is the smallest scale that the
     pipeline needs of a frame, with which a Pi camera delivers a second stream.
     """
     match options:
@@ -66,7 +66,7 @@ def open_camera(
         case BrowserOptions():
             from edge_daemon.camera.browser import BrowserSource, no_pictures
 
-            return BrowserSource(clock, given or no_pictures())
+            return BrowserSource(clock, slot or no_pictures())
         case ReplayOptions():
             from edge_daemon.camera.replay import ReplaySource
 

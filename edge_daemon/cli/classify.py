@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, choose_features, model_path, open_store_to_read
-from edge_daemon.app.regions import build_regions
+from edge_daemon.app.region_factory import build_regions
 from edge_daemon.camera.frame_readers import is_motion_jpeg
 from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_seconds

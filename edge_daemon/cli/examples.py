@@ -30,6 +30,7 @@ from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, ClassReport, Evaluation
 from edge_daemon.example_store.archive import import_archive, write_archive
+from edge_daemon.example_store.change_history import Change
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
 from edge_daemon.example_store.importing import (
     ImportLabels,
@@ -38,7 +39,6 @@ from edge_daemon.example_store.importing import (
     import_salvage,
     similar_labels,
 )
-from edge_daemon.example_store.journal import Change
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
 from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.reembedding import reembed

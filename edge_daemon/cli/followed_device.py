@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_daemon.app.regions import region_names
+from edge_daemon.app.region_factory import region_names
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, RequestError
 from edge_daemon.domain.types import WHOLE_FRAME

@@ -1,4 +1,4 @@
-"""The table of examples: rows written and read, without the journal of changes."""
+"""The table of examples: rows written and read, without the history of changes."""
 
 from __future__ import annotations
 

@@ -189,8 +189,9 @@ _SCENES = (
     """,
 )
 
-# The journal, see journal.py. `made` and `undone` count up together: they order changes and undos.
-_JOURNAL = (
+# The history of changes, see change_history.py. `made` and `undone` count up together: they order
+# changes and undos.
+_CHANGES = (
     """
     CREATE TABLE changes (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -218,7 +219,7 @@ _FORMER_OBJECTS = (
     "INSERT INTO former_objects SELECT id FROM examples WHERE object_embedding IS NOT NULL",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _JOURNAL, _FORMER_OBJECTS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _CHANGES, _FORMER_OBJECTS)
 """Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 from edge_daemon.domain.errors import LabelError, NoExamplesError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, Example
+from edge_daemon.example_store.change_history import Change, ChangeHistory, Step
 from edge_daemon.example_store.connection import StoreConnection, utc_now
 from edge_daemon.example_store.example_table import ExampleTable
 from edge_daemon.example_store.integrity import summarise
-from edge_daemon.example_store.journal import Change, Journal, Step
 from edge_daemon.example_store.record import (
     COLUMNS,
     INTACT,
@@ -58,7 +58,7 @@ class ExampleStore:
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover, create=create)
         self._table = ExampleTable(self._connection)
         self.former_objects = self._table.former_objects
-        self._journal = Journal(self._connection)
+        self._history = ChangeHistory(self._connection)
         self.scenes = SceneTable(self._connection)
 
     @classmethod
@@ -114,7 +114,7 @@ class ExampleStore:
         """
         with self._connection.transaction() as outermost:
             if outermost:
-                self._journal.begin(key)
+                self._history.begin(key)
             yield
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -165,17 +165,17 @@ class ExampleStore:
         with self.transaction(record.group):
             example = self._table.insert(record, label)
             if not record.origin:
-                self._journal.record([Step(example.id, label, False, label, True)])
+                self._history.record([Step(example.id, label, False, label, True)])
         return example
 
     def undo(self, number: int | None = None) -> Change:
         """Undo the latest change of the examples, or the one with this number; return what that did.
 
         A whole burst is one change. Examples that were changed since are left as they are. Without a change
-        in the journal, the newest burst of this device is removed. Raises NoExamplesError.
+        in the history, the newest burst of this device is removed. Raises NoExamplesError.
         """
         with self.transaction():
-            return self._journal.undo(number, self._now())
+            return self._history.undo(number, self._now())
 
     def redo(self, number: int | None = None) -> Change:
         """Redo the change undone last, or the one with this number; return what that did.
@@ -183,11 +183,11 @@ class ExampleStore:
         Raises NoExamplesError if there is none, or if all its examples were changed since.
         """
         with self.transaction():
-            return self._journal.redo(number, self._now())
+            return self._history.redo(number, self._now())
 
     def newest_change(self) -> int | None:
         """Return the number of the latest change, for `undo`; None without one."""
-        return self._journal.newest()
+        return self._history.newest()
 
     def clear(self, label: str | None = None) -> list[int]:
         """Remove all examples, or those of one label, peers' too; return their ids.
@@ -199,14 +199,14 @@ class ExampleStore:
             rows = self.query(statement, self._now(), label)
             if label is not None and not rows:
                 raise NoExamplesError(f"the store holds no examples of '{label}'")
-            self._journal.record(Step(one, name, True, name, False) for one, name in sorted(rows))
+            self._history.record(Step(one, name, True, name, False) for one, name in sorted(rows))
         return [row[0] for row in rows]
 
     def remove(self, ids: Iterable[int]) -> list[int]:
         """Remove the live examples among `ids`; return their ids."""
         with self.transaction():
             removed = self._update_each(_REMOVE, ids, self._now())
-            self._journal.record(Step(one, name, True, name, False) for one, name in removed)
+            self._history.record(Step(one, name, True, name, False) for one, name in removed)
         return [one for one, _ in removed]
 
     def restore(self, ids: Iterable[int]) -> list[int]:
@@ -214,7 +214,7 @@ class ExampleStore:
         statement = "UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL"
         with self.transaction():
             restored = self._update_each(statement, ids)
-            self._journal.record(Step(one, name, False, name, True) for one, name in restored)
+            self._history.record(Step(one, name, False, name, True) for one, name in restored)
         return [one for one, _ in restored]
 
     def relabel(self, ids: Iterable[int], label: str) -> list[int]:
@@ -262,7 +262,7 @@ class ExampleStore:
             if before == label:
                 continue
             self.query("UPDATE examples SET label = ? WHERE id = ?", label, one)
-            self._journal.record([Step(one, before, True, label, True)])
+            self._history.record([Step(one, before, True, label, True)])
 
     def replace_embeddings(
         self,

@@ -19,7 +19,7 @@ from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel, SceneUpdate
 from edge_daemon.imaging.scene_press import ScenePress
 from edge_daemon.imaging.scene_reference import SceneReference
-from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.stored_scenes import StoredScenes
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -58,7 +58,7 @@ class RegionScene:
     the whole frame) is not used.
     """
 
-    def __init__(self, region: str, model: SceneModel, archive: SceneArchive, box: Box | None = None) -> None:
+    def __init__(self, region: str, model: SceneModel, archive: StoredScenes, box: Box | None = None) -> None:
         self.region = region
         self._model = model
         self._archive = archive

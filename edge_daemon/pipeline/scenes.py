@@ -27,7 +27,7 @@ RESTORED = "the former scene restored"
 """Text of the reply to the undo of a press, which keyboard and serial port show as that of any undo."""
 
 
-class PressOfScenes(Struct, eq=False):
+class PendingScenePress(Struct, eq=False):
     """A press for the scenes of some regions: `waiting` for frames, or `learned` and not stored yet.
 
     `former` holds the scenes before the press once it is stored. `seq` is that of the last frame.
@@ -50,8 +50,8 @@ class Scenes:
     def __init__(self, scenes: Mapping[str, RegionScene], clock: Clock) -> None:
         self._scenes = scenes
         self._clock = clock
-        self._press: PressOfScenes | None = None
-        self._undoable: PressOfScenes | None = None
+        self._press: PendingScenePress | None = None
+        self._undoable: PendingScenePress | None = None
         self._edits = 0
 
     def learn(self, command: LearnScene) -> None:
@@ -59,7 +59,7 @@ class Scenes:
         if self._press is not None:
             raise RequestError("a scene is being learned; wait for its reply")
         chosen = self._chosen(command.region)
-        self._press = PressOfScenes(command, [scene.region for scene in chosen])
+        self._press = PendingScenePress(command, [scene.region for scene in chosen])
         for scene in chosen:
             scene.begin_press(command.pressed_s)
 
@@ -127,11 +127,11 @@ class Scenes:
         return [ended, CommandReply(command, data={"scenes": self._described(chosen), "text": RESTORED})]
 
     @property
-    def undoable(self) -> PressOfScenes | None:
+    def undoable(self) -> PendingScenePress | None:
         """The latest press, if nothing was taught, changed or undone since."""
         return self._undoable
 
-    def undo(self, command: Undo, press: PressOfScenes) -> Iterator[Event]:
+    def undo(self, command: Undo, press: PendingScenePress) -> Iterator[Event]:
         """Restore the scenes before a press. Raises StoreError and then restores none."""
         chosen = [self._scenes[region] for region in press.former]
         with self._transaction():
@@ -172,7 +172,7 @@ class Scenes:
     def _transaction(self) -> AbstractContextManager[None]:
         return next(iter(self._scenes.values())).transaction()
 
-    def _finish(self, press: PressOfScenes) -> Iterator[Event]:
+    def _finish(self, press: PendingScenePress) -> Iterator[Event]:
         """Store and use the scenes of a press that has them all; a locked store is tried again later."""
         if press.waiting:
             return
@@ -196,7 +196,7 @@ class Scenes:
         chosen = [self._scenes[name] for name in stored]
         yield CommandReply(press.command, data={"regions": self._described(chosen), "seq": press.seq})
 
-    def _abandon(self, press: PressOfScenes, exc: EdgeError, region: str | None = None) -> CommandReply:
+    def _abandon(self, press: PendingScenePress, exc: EdgeError, region: str | None = None) -> CommandReply:
         """End a press without a result; every region keeps the scene that it had."""
         self._press = None
         for name in press.waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from edge_daemon.domain import commands, events
-from edge_daemon.example_store.journal import Change, Step
+from edge_daemon.example_store.change_history import Change, Step
 
 
 def undo_events(

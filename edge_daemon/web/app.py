@@ -15,7 +15,7 @@ from edge_daemon.domain.commands import Command
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web.archive_upload import ArchiveUpload
 from edge_daemon.web.auth import Lockout, Sessions
-from edge_daemon.web.camera_giver import CameraGivers, GivenCamera
+from edge_daemon.web.camera_sender import CameraSenders, SentCamera
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks, SystemStats
@@ -65,7 +65,7 @@ class WebApp:
         now: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
         proxied: bool,
-        camera: GivenCamera | None = None,
+        camera: SentCamera | None = None,
     ) -> None:
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=lower_priority)
         self._settings_thread = ThreadPoolExecutor(1, "web-settings", initializer=lower_priority)
@@ -88,7 +88,7 @@ class WebApp:
 
             return Metrics(device, state, self.feed, viewers, encoder, system, latency)
 
-        givers = None if camera is None else CameraGivers(camera, announce=viewers.broadcast, now=now)
+        senders = None if camera is None else CameraSenders(camera, announce=viewers.broadcast, now=now)
         self.asgi = make_app(
             PageRoutes(sessions, device.name),
             ExampleRoutes(self._browser, self._store_thread, state),
@@ -98,10 +98,10 @@ class WebApp:
                 client, self._archive, device.thumbnail_px, self._image_thread, self._archive_thread
             ),
             HealthRoutes(health, load_metrics, self._image_thread, self._log_tail, device.config, now),
-            LiveRoute(state, self.feed, viewers, encoder, givers),
+            LiveRoute(state, self.feed, viewers, encoder, senders),
             HistoryRoutes(history),
             RequestPolicy(AllowedHosts(hosts), sessions, proxied=proxied),
-            None if givers is None else CameraRoute(givers),
+            None if senders is None else CameraRoute(senders),
         )
 
     def start(self) -> None:

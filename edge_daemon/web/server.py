@@ -21,7 +21,7 @@ from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
 from edge_daemon.web.app import WebApp, lower_priority
 from edge_daemon.web.auth import check_reach, read_token
-from edge_daemon.web.camera_giver import MAX_PICTURE_BYTES, GivenCamera
+from edge_daemon.web.camera_sender import MAX_PICTURE_BYTES, SentCamera
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.http_timeouts import TimeLimitedHttp, TimeLimitedWebSocket, close_longest_waiting
 from edge_daemon.web.listener import ACCEPTED_AT_ONCE, BoundedListener
@@ -50,7 +50,7 @@ class WebServer:
         preview: LatestFrame,
         clock: Clock,
         on_crash: Callable[[BaseException], None],
-        camera: GivenCamera | None = None,
+        camera: SentCamera | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         if options.listen is None:

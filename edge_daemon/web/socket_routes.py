@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from edge_daemon.web.camera_giver import CameraGivers, describe_giver
+from edge_daemon.web.camera_sender import CameraSenders, describe_sender
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache
@@ -24,7 +24,7 @@ class LiveRoute:
     feed: LiveFeed
     viewers: ViewerRegistry
     preview: PreviewEncoder
-    givers: CameraGivers | None = None
+    senders: CameraSenders | None = None
 
     async def connect(self, socket: WebSocket) -> None:
         """Send state changes as they happen, and preview images on request."""
@@ -32,7 +32,7 @@ class LiveRoute:
         if self.viewers.is_full:
             await socket.close(_TRY_AGAIN_LATER, "too many viewers")
             return
-        given = () if self.givers is None else (self.givers.message(),)
+        given = () if self.senders is None else (self.senders.message(),)
         now = (self.feed.heartbeat(), *self.feed.results())
         greeting = (*self.state.greeting(), *given, *now)
         try:
@@ -47,14 +47,14 @@ class LiveRoute:
 class CameraRoute:
     """The websocket of a browser that gives its camera."""
 
-    givers: CameraGivers
+    senders: CameraSenders
 
     async def connect(self, socket: WebSocket) -> None:
         """Receive pictures until the browser ends or another one is admitted."""
         await socket.accept()
-        who = describe_giver(socket.client.host if socket.client else "", socket.headers)
+        who = describe_sender(socket.client.host if socket.client else "", socket.headers)
         try:
-            await self.givers.serve(socket, who)
+            await self.senders.serve(socket, who)
         except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
             # Disconnected, not reading, or text in place of bytes: each ends the connection.
             return

@@ -19,8 +19,8 @@ import numpy as np
 
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder
-from edge_daemon.app.regions import build_regions
-from edge_daemon.app.sinks import build_mqtt
+from edge_daemon.app.region_factory import build_regions
+from edge_daemon.app.sink_factory import build_mqtt
 from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.statistics import embeddings, pictures
 from edge_daemon.config.schema import load_config

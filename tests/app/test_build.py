@@ -14,8 +14,8 @@ import pytest
 from edge_daemon.app.build import build, build_trainer
 from edge_daemon.app.model_factory import build_embedder
 from edge_daemon.app.preflight import preflight
-from edge_daemon.app.regions import build_regions
-from edge_daemon.app.sinks import config_digest
+from edge_daemon.app.region_factory import build_regions
+from edge_daemon.app.sink_factory import config_digest
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.daemon.board_monitor import BoardMonitor

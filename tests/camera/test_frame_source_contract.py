@@ -30,7 +30,7 @@ from edge_daemon.config.camera import (
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.given_pictures import GivenPictures
+from edge_daemon.system.picture_slot import PictureSlot
 from edge_daemon.system.testing import ManualClock
 from tests.harness import fake_picamera2
 from tests.harness.http_camera import HttpCamera, http_camera, jpeg
@@ -85,7 +85,7 @@ def _stream(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -
 
 
 def _browser(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
-    class Browser(GivenPictures):
+    class Browser(PictureSlot):
         """Gives the next picture when one is waited for."""
 
         def pop(self, timeout_s: float) -> tuple[float, bytes] | None:

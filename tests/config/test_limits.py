@@ -13,7 +13,7 @@ from edge_daemon.config.base import END
 from edge_daemon.config.schema import Config, load_config, schema
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.models.registry import Manifest
-from edge_daemon.web.camera_giver import GiveBody
+from edge_daemon.web.camera_sender import GiveBody
 
 SYNTHETIC = "camera.type=synthetic"
 

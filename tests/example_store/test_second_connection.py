@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.app.sinks import export_examples
+from edge_daemon.app.sink_factory import export_examples
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.store import ExampleStore

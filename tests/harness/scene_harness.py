@@ -27,7 +27,7 @@ from edge_daemon.pipeline.view_classifier import ViewClassifier
 from edge_daemon.system.testing import ManualClock
 from edge_daemon.teaching.copy_maker import CopyMaker
 from edge_daemon.teaching.object_copies import object_copies
-from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.stored_scenes import StoredScenes
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.simulated_table import SimulatedTable
@@ -90,7 +90,7 @@ class Table:
             objects=pool,
             boot_id="boot",
         )
-        archive = SceneArchive(self.store)
+        archive = StoredScenes(self.store)
         scene = RegionScene("frame", SceneModel(), archive)
         object_embedder = ObjectEmbedder(self.embedder.embed, 64)
         self.view = ViewClassifier(self.embedder, object_embedder, objects, scene)
@@ -166,7 +166,7 @@ class TwoRegions:
 
     def __init__(self, store: ExampleStore) -> None:
         self.clock = ManualClock()
-        archive = SceneArchive(store)
+        archive = StoredScenes(store)
         self.tables = {"left": SimulatedTable("wood"), "right": SimulatedTable("mat")}
         self.regions = {name: RegionScene(name, SceneModel(), archive) for name in self.tables}
         self.scenes = Scenes(self.regions, self.clock)

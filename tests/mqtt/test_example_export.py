@@ -17,7 +17,7 @@ from paho.mqtt.client import MQTTv5
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_daemon.app.sinks import export_examples
+from edge_daemon.app.sink_factory import export_examples
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.commands import ExportExamples, Origin
 from edge_daemon.domain.errors import ArchiveError, RequestError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_daemon.app.regions import build_regions
+from edge_daemon.app.region_factory import build_regions
 from edge_daemon.config.schema import load_config
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 from edge_daemon.domain import events

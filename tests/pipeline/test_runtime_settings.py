@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.app.regions import build_regions, build_settings
+from edge_daemon.app.region_factory import build_regions, build_settings
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger, Trigger

@@ -17,7 +17,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
-from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.stored_scenes import StoredScenes
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
 from tests.harness.simulated_table import SimulatedTable
 
@@ -155,7 +155,7 @@ def put_backup(table: Table) -> None:
     """Put a backup in the place of the store, whose first scene is another place; let it be read."""
     backup = table.store.path.with_name("backup.sqlite")
     with ExampleStore(backup) as store:
-        SceneArchive(store).add("frame", place(1), automatic=False, at=table.clock.utc())
+        StoredScenes(store).add("frame", place(1), automatic=False, at=table.clock.utc())
     os.replace(backup, table.store.path)
     table.show(frames=int(STORE_POLL_S / 0.2) + 2)
 
@@ -166,7 +166,7 @@ def test_after_the_store_was_replaced_examples_are_stored_with_the_scene_of_now(
     put_backup(table)
     table.teach("nut", "nut")
     [example] = table.store
-    reference = SceneArchive(table.store).of_example(example.id)
+    reference = StoredScenes(table.store).of_example(example.id)
     assert reference is not None
     assert reference.is_same_scene(SceneReference.from_frames([SimulatedTable().picture()]))
     assert not reference.is_same_scene(place(1))
@@ -182,7 +182,7 @@ def test_an_undo_of_a_press_removes_no_scene_of_the_file_that_replaced_the_store
 
 
 def test_a_scene_of_a_failed_transaction_is_not_taken_for_the_next_one_with_its_id(table: Table) -> None:
-    archive = SceneArchive(table.store)
+    archive = StoredScenes(table.store)
     at = table.clock.utc()
     failed = -1
     with suppress(StoreError), archive.transaction():

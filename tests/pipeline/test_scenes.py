@@ -16,7 +16,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel
 from edge_daemon.pipeline.region_scene import RegionScene
-from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.stored_scenes import StoredScenes
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
 from tests.harness.simulated_table import SimulatedTable
 
@@ -250,7 +250,7 @@ def test_a_stored_scene_of_another_box_is_not_used(tmp_path: Path) -> None:
         two = TwoRegions(store)
         two.regions["left"].move(left)
         two.show(80)
-        archive = SceneArchive(store)
+        archive = StoredScenes(store)
         assert RegionScene("left", SceneModel(), archive, left).status.state == "known"
         assert RegionScene("left", SceneModel(), archive, right).status.state == "learning"
 
@@ -263,7 +263,7 @@ def test_a_moved_region_stores_the_scene_of_its_new_box_for_the_next_start(tmp_p
         two.scenes.move("left", box)
         two.tables["left"].tray = "felt"
         two.show(80)
-        stored = RegionScene("left", SceneModel(), SceneArchive(store), box).reference
+        stored = RegionScene("left", SceneModel(), StoredScenes(store), box).reference
         used = two.regions["left"].reference
         assert stored is not None
         assert used is not None

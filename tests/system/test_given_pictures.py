@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from edge_daemon.system.given_pictures import GivenPictures
+from edge_daemon.system.picture_slot import PictureSlot
 
 
 def test_the_latest_picture_is_given_once() -> None:
-    pictures = GivenPictures("nobody")
+    pictures = PictureSlot("nobody")
     assert pictures.pop(0) is None
     pictures.put(b"first", 1.0)
     pictures.put(b"second", 2.0)
@@ -16,7 +16,7 @@ def test_the_latest_picture_is_given_once() -> None:
 
 
 def test_an_end_drops_the_picture_and_is_reported_once_without_a_wait() -> None:
-    pictures = GivenPictures("nobody")
+    pictures = PictureSlot("nobody")
     pictures.put(b"first", 1.0)
     pictures.end("asleep")
     assert pictures.pop(3600) is None

@@ -4,7 +4,7 @@ import { get, post } from "/static/api.js";
 import { startCompact } from "/static/compact.js";
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
-import { startGiver } from "/static/giver.js";
+import { startSender } from "/static/sender.js";
 import { startHealth } from "/static/health.js";
 import { startHistory } from "/static/history.js";
 import { startLabels } from "/static/labels.js";
@@ -62,7 +62,7 @@ function startViews() {
     document.title = name;
   });
   connection.on("loggedout", showLogin);
-  for (const start of [startState, startPicture, startCompact, startRegions, startResults, startTeaching, startRecording, startUndo, startLabels, startUpload, startWalk, startScene, startGiver, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
+  for (const start of [startState, startPicture, startCompact, startRegions, startResults, startTeaching, startRecording, startUndo, startLabels, startUpload, startWalk, startScene, startSender, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();

@@ -17,7 +17,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.publish import single
 
-from edge_daemon.app.sinks import build_mqtt
+from edge_daemon.app.sink_factory import build_mqtt
 from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.statistics import timed_ms
 from edge_daemon.config.schema import load_config

@@ -1,4 +1,4 @@
-"""The journal: undo, redo, and changes that are one."""
+"""The history of changes: undo, redo, and changes that are one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import LabelError, NoExamplesError
-from edge_daemon.example_store.journal import MAX_CHANGES, Change
+from edge_daemon.example_store.change_history import MAX_CHANGES, Change
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
 
@@ -111,7 +111,7 @@ def test_a_numbered_change_is_undone_once_and_leaves_what_was_changed_since(stor
         store.undo(rename)
 
 
-def test_examples_from_before_the_journal_are_undone_burst_by_burst(store: ExampleStore) -> None:
+def test_examples_from_before_the_history_are_undone_burst_by_burst(store: ExampleStore) -> None:
     for seed in range(3):
         store.add(unit(seed), "cat", group="held" if seed else "")
     store.query("DELETE FROM changes")
@@ -122,7 +122,7 @@ def test_examples_from_before_the_journal_are_undone_burst_by_burst(store: Examp
     assert store.counts == {"cat": 3}
 
 
-def test_the_journal_keeps_the_latest_changes(store: ExampleStore) -> None:
+def test_the_history_keeps_the_latest_changes(store: ExampleStore) -> None:
     for seed in range(MAX_CHANGES + 5):
         store.add(unit(seed), "cat")
     assert store.query("SELECT count(*), min(id) FROM changes") == [(MAX_CHANGES, 6)]

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from edge_daemon.config.base import END
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.system.given_pictures import GivenPictures
+from edge_daemon.system.picture_slot import PictureSlot
 from edge_daemon.web.messages import Message
 from edge_daemon.web.requests import RequestBody, read_body
 
@@ -20,7 +20,7 @@ REFUSED = 4000
 """Close code with which a browser does not try again by itself."""
 
 STALL_S = 4.0
-"""Time without a picture after which a giver counts as asleep, and another one may replace it."""
+"""Time without a picture after which a sender counts as asleep, and another one may replace it."""
 
 _MAX_LATE_S = 2.0
 """A picture that came later after the request may be old; a new one is asked for."""
@@ -40,8 +40,8 @@ _SYSTEMS = {
 }
 
 
-class GiverSocket(Protocol):
-    """The methods of a websocket that a giver's connection uses."""
+class SenderSocket(Protocol):
+    """The methods of a websocket that a sender's connection uses."""
 
     async def send_text(self, data: str) -> None:
         """Send a message."""
@@ -57,21 +57,21 @@ class GiverSocket(Protocol):
 
 
 class GiveBody(RequestBody, frozen=True):
-    """The first message of a giver: a secret of its own, by which it is known when it connects again."""
+    """The first message of a sender: a secret of its own, by which it is known when it connects again."""
 
     token: Annotated[str, Meta(pattern="^[0-9a-f]{32}" + END)]
 
 
 @dataclass(frozen=True, slots=True)
-class GivenCamera:
+class SentCamera:
     """The slot for the pictures, and the size and the pictures a second that are asked of the browser."""
 
-    pictures: GivenPictures
+    pictures: PictureSlot
     size: tuple[int, int]
     fps: float
 
 
-class _Giver:
+class _Sender:
     """One connection. `replaced` is set when another one takes its place."""
 
     def __init__(self, token: str, who: str, now_s: float) -> None:
@@ -81,8 +81,8 @@ class _Giver:
         self.replaced = asyncio.Event()
 
 
-class CameraGivers:
-    """Admits one giver at a time and passes its pictures on. Used from the page's thread alone.
+class CameraSenders:
+    """Admits one sender at a time and passes its pictures on. Used from the page's thread alone.
 
     No more pictures a second are accepted than `camera` asks for. `announce` sends a message to all viewers;
     `now` is the monotonic clock.
@@ -90,7 +90,7 @@ class CameraGivers:
 
     def __init__(
         self,
-        camera: GivenCamera,
+        camera: SentCamera,
         *,
         announce: Callable[[Message], None],
         now: Callable[[], float],
@@ -100,14 +100,14 @@ class CameraGivers:
         self._period_s = 1 / camera.fps
         self._announce = announce
         self._now = now
-        self._giver: _Giver | None = None
+        self._sender: _Sender | None = None
 
     def message(self) -> Message:
-        """Return who gives its camera, and what is asked of a giver."""
-        return {"type": "giver", "who": self._giver and self._giver.who, "size": list(self._size)}
+        """Return who gives its camera, and what is asked of a sender."""
+        return {"type": "sender", "who": self._sender and self._sender.who, "size": list(self._size)}
 
-    async def serve(self, socket: GiverSocket, who: str) -> None:
-        """Serve a giver until it disconnects, is replaced or sends something else than pictures."""
+    async def serve(self, socket: SenderSocket, who: str) -> None:
+        """Serve a sender until it disconnects, is replaced or sends something else than pictures."""
         try:
             async with asyncio.timeout(_TOKEN_S):
                 token = read_body((await socket.receive_text()).encode(), GiveBody).token
@@ -115,69 +115,71 @@ class CameraGivers:
             await socket.close(REFUSED, str(exc)[:100])
             return
         if not self._is_admitted(token):
-            assert self._giver is not None
-            await socket.close(REFUSED, f"the camera of {self._giver.who} is in use")
+            assert self._sender is not None
+            await socket.close(REFUSED, f"the camera of {self._sender.who} is in use")
             return
-        giver = self._admit(token, who)
+        sender = self._admit(token, who)
         reason = f"{who} ended its camera; another browser can give its own"
         try:
-            reason = await self._receive(socket, giver) or reason
+            reason = await self._receive(socket, sender) or reason
             await socket.close(REFUSED, reason)
         finally:
-            if self._giver is giver:
-                self._giver = None
+            if self._sender is sender:
+                self._sender = None
                 self._pictures.end(reason)
                 self._announce(self.message())
 
     def _is_admitted(self, token: str) -> bool:
-        """Return whether nobody gives, the same browser does, or the giver is asleep."""
-        giver = self._giver
-        return giver is None or giver.token == token or self._now() - giver.last_s > STALL_S
+        """Return whether nobody gives, the same browser does, or the sender is asleep."""
+        sender = self._sender
+        return sender is None or sender.token == token or self._now() - sender.last_s > STALL_S
 
-    def _admit(self, token: str, who: str) -> _Giver:
-        if self._giver is not None:
-            self._giver.replaced.set()
+    def _admit(self, token: str, who: str) -> _Sender:
+        if self._sender is not None:
+            self._sender.replaced.set()
             self._pictures.end(f"{who} took over the camera")
-        self._giver = _Giver(token, who, self._now())
+        self._sender = _Sender(token, who, self._now())
         self._announce(self.message())
-        return self._giver
+        return self._sender
 
-    async def _receive(self, socket: GiverSocket, giver: _Giver) -> str | None:
+    async def _receive(self, socket: SenderSocket, sender: _Sender) -> str | None:
         """Ask for pictures and pass them on; return why no more are accepted."""
-        replaced = asyncio.create_task(giver.replaced.wait())
+        replaced = asyncio.create_task(sender.replaced.wait())
         try:
             while True:
                 asked_s = self._now()
                 async with asyncio.timeout(_SEND_S):
                     await socket.send_text("next")
-                content = await self._next(socket, giver, replaced)
+                content = await self._next(socket, sender, replaced)
                 if content is None:
                     return "another browser gives its camera"
                 if not content.startswith(_JPEG_START) or len(content) > MAX_PICTURE_BYTES:
-                    return f"{giver.who} sent no JPEG picture of at most {MAX_PICTURE_BYTES >> 10} kB"
-                giver.last_s = self._now()
-                if giver.last_s - asked_s <= _MAX_LATE_S:
+                    return f"{sender.who} sent no JPEG picture of at most {MAX_PICTURE_BYTES >> 10} kB"
+                sender.last_s = self._now()
+                if sender.last_s - asked_s <= _MAX_LATE_S:
                     self._pictures.put(content, asked_s)
                 await asyncio.sleep(max(0.0, asked_s + self._period_s - self._now()))
         finally:
             replaced.cancel()
 
-    async def _next(self, socket: GiverSocket, giver: _Giver, replaced: asyncio.Task[bool]) -> bytes | None:
-        """Wait for a picture; None if the giver is replaced. A giver that sleeps is reported once."""
+    async def _next(
+        self, socket: SenderSocket, sender: _Sender, replaced: asyncio.Task[bool]
+    ) -> bytes | None:
+        """Wait for a picture; None if the sender is replaced. A sender that sleeps is reported once."""
         receiving = asyncio.create_task(socket.receive_bytes())
         try:
             done, _ = await asyncio.wait(
                 (receiving, replaced), timeout=STALL_S, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                self._pictures.end(f"{giver.who} sends no picture; its page is hidden, or it is asleep")
+                self._pictures.end(f"{sender.who} sends no picture; its page is hidden, or it is asleep")
                 await asyncio.wait((receiving, replaced), return_when=asyncio.FIRST_COMPLETED)
             return receiving.result() if receiving.done() else None
         finally:
             receiving.cancel()
 
 
-def describe_giver(address: str, headers: Mapping[str, str]) -> str:
+def describe_sender(address: str, headers: Mapping[str, str]) -> str:
     """Return a short name such as `192.168.1.7 (Chrome, Android)`; it holds only known words."""
     agent = headers.get("user-agent", "")
     names = [

@@ -1,12 +1,12 @@
-"""A latest-wins slot for encoded pictures that one thread is given and another one decodes."""
+"""A latest-wins slot for encoded pictures that one thread puts and another one decodes."""
 
 from __future__ import annotations
 
 import threading
 
 
-class GivenPictures:
-    """The latest picture of a giver, or the reason why there is none. Any thread may use it."""
+class PictureSlot:
+    """The latest picture of a sender, or the reason why there is none. Any thread may use it."""
 
     def __init__(self, reason: str) -> None:
         """`reason` says why there is no picture yet."""

@@ -15,7 +15,7 @@ import msgspec
 
 from edge_daemon import __version__
 from edge_daemon.app.model_factory import model_name, store_path, uses_scenes
-from edge_daemon.app.regions import available_triggers, build_regions, label_names, region_names
+from edge_daemon.app.region_factory import available_triggers, build_regions, label_names, region_names
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
 from edge_daemon.config.camera import BrowserOptions
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
     from edge_daemon.serial.link import SerialLink
-    from edge_daemon.system.given_pictures import GivenPictures
+    from edge_daemon.system.picture_slot import PictureSlot
 
 CONNECT_DELAY_S = 2.0
 """Longest time that connecting to the broker waits for the first label."""
@@ -52,11 +52,11 @@ def build_sinks(
     keyboard: Sequence[str],
     pin_factory: object,
     settings: SettingsEditor | None = None,
-    given: GivenPictures | None = None,
+    slot: PictureSlot | None = None,
 ) -> list[SinkService]:
     """Build the configured sinks. Raises EdgeError for settings that can't work.
 
-    `digest` is that of the configuration before its model was resolved. `given` is the slot into which the
+    `digest` is that of the configuration before its model was resolved. `slot` is the one into which the
     page puts the pictures of a browser's camera.
     """
     sinks: list[SinkService] = []
@@ -67,7 +67,7 @@ def build_sinks(
     if config.serial.port is not None:
         sinks.append(build_serial(config, mailbox, clock))
     if latest_frame is not None:
-        sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks, settings, given))
+        sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks, settings, slot))
     if keyboard:
         sinks.append(build_keyboard(config, keyboard, mailbox, clock))
     return sinks
@@ -146,11 +146,11 @@ def build_web(
     space: str,
     sinks: Sequence[SinkService],
     settings: SettingsEditor | None = None,
-    given: GivenPictures | None = None,
+    slot: PictureSlot | None = None,
 ) -> SinkService:
     """Build the web page. Raises WebError for an address or token that can't work."""
     from edge_daemon.mqtt.bridge import MqttBridge
-    from edge_daemon.web.camera_giver import GivenCamera
+    from edge_daemon.web.camera_sender import SentCamera
     from edge_daemon.web.device_info import DeviceInfo
     from edge_daemon.web.server import WebServer
 
@@ -178,8 +178,8 @@ def build_web(
         clock=clock,
         on_crash=mailbox.crashed,
         camera=None
-        if given is None or not isinstance(camera, BrowserOptions)
-        else GivenCamera(given, camera.size, camera.fps),
+        if slot is None or not isinstance(camera, BrowserOptions)
+        else SentCamera(slot, camera.size, camera.fps),
     )
 
 

@@ -24,7 +24,7 @@ _EQUAL_SHARE = 0.02
 """Share of cells that may differ between a scene and a stored one that stands for it."""
 
 
-class SceneArchive:
+class StoredScenes:
     """Reads and writes the scenes of a store. Owned by the store's thread."""
 
     def __init__(self, store: ExampleStore) -> None:

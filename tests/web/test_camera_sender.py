@@ -1,4 +1,4 @@
-"""A browser's camera as the device's: Chromium's fake camera, and givers that misbehave."""
+"""A browser's camera as the device's: Chromium's fake camera, and senders that misbehave."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from edge_daemon.web.camera_giver import MAX_PICTURE_BYTES, describe_giver
+from edge_daemon.web.camera_sender import MAX_PICTURE_BYTES, describe_sender
 from tests.harness.browser import BrowserWindow, save_screenshot
 from tests.harness.daemon_harness import Stage, wait_until
 from tests.harness.http_camera import jpeg
@@ -54,7 +54,7 @@ class GivenSite:
         wait_until(lambda: "yes" if text in self.camera_state() else "", lambda: f"{self.camera_state()!r}")
 
     def give(self, token: str = TOKEN, **headers: str) -> Connection:
-        """Connect as a giver, and present its token."""
+        """Connect as a sender, and present its token."""
         line = connect(f"ws://127.0.0.1:{self.port}/camera", additional_headers=headers)
         line.send(json.dumps({"token": token}))
         return line
@@ -97,13 +97,13 @@ def _refusal(line: Connection) -> str:
 @pytest.mark.parametrize("size", ["phone", "desk"])
 def test_a_browser_gives_its_camera_and_takes_it_back(given: GivenSite, visit: Visit, size: str) -> None:
     page = visit(size).open(given.url)
-    expect(page.locator("#giver")).to_have_text("No browser gives its camera")
+    expect(page.locator("#sender")).to_have_text("No browser gives its camera")
     expect(page.locator("#state-text")).to_have_text("Camera lost")
     expect(page.locator("#frozen")).to_contain_text("browser")
-    save_screenshot(page, f"giver-nobody-{size}")
+    save_screenshot(page, f"sender-nobody-{size}")
     page.get_by_role("button", name="Use this browser’s camera").click()
     expect(page.locator("#state-text")).to_have_text("Running")
-    expect(page.locator("#giver")).to_have_text("This browser gives the picture")
+    expect(page.locator("#sender")).to_have_text("This browser gives the picture")
     page.wait_for_function(
         """() => {
             const picture = document.querySelector("#picture");
@@ -113,14 +113,14 @@ def test_a_browser_gives_its_camera_and_takes_it_back(given: GivenSite, visit: V
         }"""
     )
     other = visit("phone").open(given.url)
-    expect(other.locator("#giver")).to_have_text("Picture from 127.0.0.1 (Chrome, Linux)")
+    expect(other.locator("#sender")).to_have_text("Picture from 127.0.0.1 (Chrome, Linux)")
     other.get_by_role("button", name="Use this browser’s camera").click()
     expect(other.locator("#toast")).to_have_text("the camera of 127.0.0.1 (Chrome, Linux) is in use")
-    save_screenshot(page, f"giver-{size}")
+    save_screenshot(page, f"sender-{size}")
     page.get_by_role("button", name="Stop this camera").click()
     expect(page.locator("#state-text")).to_have_text("Camera lost")
     expect(page.locator("#frozen")).to_contain_text("127.0.0.1 (Chrome, Linux) ended its camera")
-    expect(other.locator("#giver")).to_have_text("No browser gives its camera")
+    expect(other.locator("#sender")).to_have_text("No browser gives its camera")
 
 
 def test_two_clicks_open_the_camera_once(given: GivenSite, visit: Visit) -> None:
@@ -164,7 +164,7 @@ def test_a_page_without_a_secure_context_says_why_it_can_give_no_camera(
     window = visit("phone")
     window.page.add_init_script("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
     page = window.open(given.url)
-    expect(page.locator("#giver")).to_contain_text("this browser gives its own to pages over HTTPS")
+    expect(page.locator("#sender")).to_contain_text("this browser gives its own to pages over HTTPS")
     expect(page.locator("#give-camera")).to_be_disabled()
 
 
@@ -177,7 +177,7 @@ def test_no_more_pictures_are_asked_for_than_set(tmp_path: Path) -> None:
         site.wait_for_camera("running")
 
 
-def test_a_second_giver_is_refused_and_the_same_one_may_connect_again(given: GivenSite) -> None:
+def test_a_second_sender_is_refused_and_the_same_one_may_connect_again(given: GivenSite) -> None:
     with given.give() as line:
         _answer(line, jpeg("red"))
         given.wait_for_camera("running")
@@ -189,7 +189,7 @@ def test_a_second_giver_is_refused_and_the_same_one_may_connect_again(given: Giv
             given.wait_for_camera("running")
 
 
-def test_a_giver_that_sleeps_is_lost_and_may_be_replaced(given: GivenSite) -> None:
+def test_a_sender_that_sleeps_is_lost_and_may_be_replaced(given: GivenSite) -> None:
     with given.give() as line:
         _answer(line, jpeg("red"))
         given.wait_for_camera("running")
@@ -232,7 +232,7 @@ def test_a_picture_that_cannot_be_read_is_a_lost_camera(given: GivenSite, pictur
 
 
 @pytest.mark.parametrize("first", ["", "{}", '{"token": "short"}', "[]"])
-def test_a_giver_without_a_token_is_refused(given: GivenSite, first: str) -> None:
+def test_a_sender_without_a_token_is_refused(given: GivenSite, first: str) -> None:
     with connect(f"ws://127.0.0.1:{given.port}/camera") as line:
         line.send(first)
         assert _refusal(line).startswith("the request can't be read") or first == ""
@@ -270,6 +270,6 @@ def test_only_a_page_with_a_browsers_camera_may_ask_for_it(given: GivenSite) -> 
         ("Mozilla/5.0 (Android 14; Mobile) Firefox/121", "Firefox, Android"),
     ],
 )
-def test_a_giver_is_named_by_address_and_known_words(agent: str, name: str) -> None:
-    assert describe_giver("10.0.0.7", {"user-agent": agent}) == f"10.0.0.7 ({name})"
-    assert describe_giver("10.0.0.7", {"user-agent": "<script>"}) == "10.0.0.7"
+def test_a_sender_is_named_by_address_and_known_words(agent: str, name: str) -> None:
+    assert describe_sender("10.0.0.7", {"user-agent": agent}) == f"10.0.0.7 ({name})"
+    assert describe_sender("10.0.0.7", {"user-agent": "<script>"}) == "10.0.0.7"

@@ -29,13 +29,13 @@ const canGive = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 function show() {
   const button = byId("give-camera");
-  byId("giver-line").hidden = false;
+  byId("sender-line").hidden = false;
   button.disabled = !stream && !canGive();
   write(button, stream ? "Stop this camera" : "Use this browser’s camera");
-  if (stream) write(byId("giver"), "This browser gives the picture");
-  else if (asked.who !== null) write(byId("giver"), `Picture from ${asked.who}`);
-  else if (canGive()) write(byId("giver"), "No browser gives its camera");
-  else write(byId("giver"), "No camera: this browser gives its own to pages over HTTPS and to its own machine only");
+  if (stream) write(byId("sender"), "This browser gives the picture");
+  else if (asked.who !== null) write(byId("sender"), `Picture from ${asked.who}`);
+  else if (canGive()) write(byId("sender"), "No browser gives its camera");
+  else write(byId("sender"), "No camera: this browser gives its own to pages over HTTPS and to its own machine only");
 }
 
 async function start() {
@@ -96,7 +96,7 @@ function stop() {
   show();
 }
 
-export function startGiver() {
-  connection.on("giver", (message) => ((asked = message), show()));
+export function startSender() {
+  connection.on("sender", (message) => ((asked = message), show()));
   byId("give-camera").addEventListener("click", () => (stream ? stop() : start()));
 }

@@ -1,4 +1,4 @@
-"""The journal: what each change did to each example, so that it can be undone and redone."""
+"""The history of changes: what each one did to each example, so that it can be undone and redone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change that was undone or redone: its number in the journal, and what that did to each example."""
+    """A change that was undone or redone: its number in the history, and what that did to each example."""
 
     number: int
     steps: tuple[Step, ...]
@@ -69,7 +69,7 @@ def _examples(steps: Collection[Step]) -> str:
     return f"{counted(len(steps), 'example')} of {of}"
 
 
-class Journal:
+class ChangeHistory:
     """The latest changes of the examples, in the store's own file. Every call is within a transaction.
 
     A transaction is one change. Transactions with the same key, as those of a held button, are one change
@@ -132,21 +132,21 @@ class Journal:
         )
 
     def _undo(self, number: int, removed_at: str) -> Change | None:
-        """Undo a change; None for one that is not in the journal or is undone."""
+        """Undo a change; None for one that is not in the history or is undone."""
         rows = self._connection.query(
             f"UPDATE changes SET undone = {_NEXT} WHERE id = ? AND undone IS NULL RETURNING id", number
         )
         return self._apply(number, removed_at, _AFTER, _BEFORE) if rows else None
 
     def _redo(self, number: int, removed_at: str) -> Change | None:
-        """Redo an undone change; None for one that is not in the journal or is not undone."""
+        """Redo an undone change; None for one that is not in the history or is not undone."""
         rows = self._connection.query(
             "UPDATE changes SET undone = NULL WHERE id = ? AND undone IS NOT NULL RETURNING id", number
         )
         return self._apply(number, removed_at, _BEFORE, _AFTER) if rows else None
 
     def _undo_unrecorded(self, removed_at: str) -> Change:
-        """Remove the newest burst: examples that were taught before the oldest change in the journal."""
+        """Remove the newest burst: examples that were taught before the oldest change in the history."""
         newest = f"(SELECT max(id) {OWN})"
         burst = f"id = {newest} OR burst = (SELECT nullif(burst, '') FROM examples WHERE id = {newest})"
         rows = self._connection.query(f"SELECT id, label {OWN} AND ({burst}) ORDER BY id")
@@ -159,7 +159,7 @@ class Journal:
         return change
 
     def _apply(self, number: int, removed_at: str, old: str, new: str) -> Change:
-        """Set the examples that still are as the journal says to the other side of the change."""
+        """Set the examples that still are as the history says to the other side of the change."""
         still = (
             f"s.change = ? AND s.example = examples.id AND examples.label = s.label_{old}"
             f" AND (examples.removed_at IS NULL) = s.live_{old} AND examples.{INTACT}"

@@ -17,7 +17,7 @@ from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
 from edge_daemon.teaching.copy_maker import CopyMaker
 from edge_daemon.teaching.object_copies import object_copies
-from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.stored_scenes import StoredScenes
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 
@@ -29,7 +29,7 @@ def build_scene_parts(
     clock: Clock,
 ) -> SceneParts:
     """Build the scene of each region, with that of the store, and the classifier of its views."""
-    archive = SceneArchive(store)
+    archive = StoredScenes(store)
     object_embedder = build_object_embedder(embedder)
     scenes = {region.name: RegionScene(region.name, SceneModel(), archive, region.box) for region in regions}
     views = {
