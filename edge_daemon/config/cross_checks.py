@@ -117,7 +117,7 @@ def _check_serial(config: Config, source: ConfigSource) -> None:
 
 def _check_regions(config: Config, source: ConfigSource) -> None:
     names = [region.name for region in config.regions]
-    if config.combine_regions == "text" and (not names or WHOLE_FRAME in names):
+    if config.combine_regions == "text" and not names:
         raise source.error(
             ("combine_regions",), "`text` joins the labels of regions; name some under `regions`"
         )
@@ -127,7 +127,7 @@ def _check_regions(config: Config, source: ConfigSource) -> None:
             raise source.error(
                 (*place, "name"), f"two regions are named '{region.name}'; give each its own name"
             )
-        if region.name == WHOLE_FRAME and len(names) > 1:
+        if region.name == WHOLE_FRAME and (len(names) > 1 or config.combine_regions == "text"):
             raise source.error(
                 (*place, "name"), f"'{WHOLE_FRAME}' is the name of the whole frame; pick another"
             )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
-RESTORED = "the former scene restored"
+RESTORED = "scene learned; the former one is restored"
 """Text of the reply to the undo of a press, which keyboard and serial port show as that of any undo."""
 
 

@@ -89,7 +89,7 @@ def event_line(event: Event) -> str | None:
         case ExampleAdded() if event.command.origin.via == VIA:
             return f"taught {event.label}"
         case CommandReply(command=Undo(), error=None, data=data) if event.command.origin.via == VIA:
-            return f"undone {data.get('label', data['text'])}"
+            return f"undone {data.get('label') or data.get('text')}"
         case CommandReply(error=str() as error) if event.command.origin.via == VIA:
             return error_line(error)
     return None

@@ -63,7 +63,9 @@ class Metrics(Collector):
             changes.add_metric([label], count)
         yield changes
         yield _counter("preview_pictures", "Preview images encoded for viewers.", self._preview.encoded)
-        yield _gauge("frames_per_second", "Classified frames a second and region.", feed.fps)
+        yield _gauge(
+            "frames_per_second", "Classified frames a second of each region, the same for all.", feed.fps
+        )
         yield _gauge("camera_up", "1 while the camera delivers frames.", state.camera == "running")
         yield _gauge("panel_up", "0 while buttons and LEDs don't work, else 1.", not state.panel_fault)
         yield _gauge("viewers", "Open pages.", len(self._viewers))

@@ -79,6 +79,10 @@ def test_every_value_has_its_source(tmp_path: Path) -> None:
         ("trigger: motion\nbuttons:\n- {pin: 4, action: trigger}", [":1: trigger", "to gpio"]),
         ("objects: {zone: 0}", ["objects.zone", "0"]),
         ("combine_regions: text", ["combine_regions", "regions"]),
+        (
+            "combine_regions: text\nregions: [{name: frame, box: [0, 0, 1, 1]}]",
+            ["regions[0].name", "whole frame", "pick another"],
+        ),
         ("classifier: {unknown: maybe}", ["classifier.unknown", "maybe"]),
         ("camera: {type: stream}", ["camera", "url"]),
         ("camera: {type: stream, url: ftp://host/x}", [":1: camera.url", "none of rtsp://, http://"]),

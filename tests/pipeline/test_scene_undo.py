@@ -25,7 +25,7 @@ def table(tmp_path: Path) -> Table:
 
 def test_the_serial_port_reports_the_undo_of_a_press(table: Table) -> None:
     table.show(None, commands.Undo(Origin("serial", "undo")))
-    assert event_line(table.reply) == "undone the former scene restored"
+    assert event_line(table.reply) == "undone scene learned; the former one is restored"
 
 
 def test_the_keyboard_reports_the_undo_of_a_press(table: Table, caplog: pytest.LogCaptureFixture) -> None:
@@ -41,7 +41,7 @@ def test_the_keyboard_reports_the_undo_of_a_press(table: Table, caplog: pytest.L
     table.show(None, commands.Undo(Origin("keyboard", "u")))
     with caplog.at_level("INFO"):
         keyboard.handle(table.reply)
-    assert "undone: the former scene restored" in caplog.messages
+    assert "undone: scene learned; the former one is restored" in caplog.messages
 
 
 def test_an_undo_withdraws_a_press_in_progress_and_removes_no_example(table: Table) -> None:

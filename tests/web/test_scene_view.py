@@ -25,10 +25,10 @@ def test_the_button_learns_the_scene_and_an_undo_restores_the_former_one(
         assert 'edge_daemon_scene_known{region="frame"} 1.0' in client.get("/metrics").text
         client.post("/api/scene", json={}).raise_for_status()
     page.click("#undo")
-    expect(page.locator("#toast")).to_contain_text("The former scene is restored")
+    expect(page.locator("#toast")).to_contain_text("the former one is restored")
     page.click("#learn-scene")
     page.locator("#toast").get_by_role("button", name="Undo").click()
-    expect(page.locator("#toast")).to_contain_text("The former scene is restored")
+    expect(page.locator("#toast")).to_contain_text("the former one is restored")
 
 
 def test_an_unknown_region_or_action_is_refused(site: WebHarness) -> None:

@@ -15,10 +15,8 @@ async function change(verb, number, done) {
 export const quoted = (text) => text.replaceAll(/'([^']*)'/g, "“$1”");
 
 export const undo = (number) =>
-  change("undo", number, ({ change, text, scenes }) => {
-    if (scenes) return toast("The former scene is restored");
-    toast(`Undone: ${quoted(text)}`, { name: "Redo", run: () => redo(change) });
-  });
+  change("undo", number, ({ change, text }) =>
+    toast(`Undone: ${quoted(text)}`, change && { name: "Redo", run: () => redo(change) }));
 
 export const redo = (number) =>
   change("redo", number, ({ change, text }) => toast(`Redone: ${quoted(text)}`, { name: "Undo", run: () => undo(change) }));
