@@ -71,7 +71,7 @@ class WebApp:
         self._settings_thread = ThreadPoolExecutor(1, "web-settings", initializer=lower_priority)
         self._image_thread = ThreadPoolExecutor(1, "web-picture", initializer=lower_priority)
         self._archive_thread = ThreadPoolExecutor(1, "web-archive", initializer=lower_priority)
-        self._archive = ArchiveUpload(device.store_path, now)
+        self._archive = ArchiveUpload(device.store_path, device.space, now)
         self._browser = ExampleBrowser(device.store_path, device.space)
         self._log_tail = LogTail()
         sessions = Sessions(token, time.time, Lockout(now), boot_time)

@@ -7,9 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.example_store.archive import import_archive
 from edge_daemon.example_store.second_connection import open_beside
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.web.messages import Message
 
 MAX_ARCHIVE_BYTES = 512 << 20
@@ -26,11 +28,13 @@ KEPT_S = 150.0
 class ArchiveUpload:
     """Keeps one archive at a time, in a file without a name on the store's disk.
 
-    Every call comes from one thread; `now` is the monotonic clock. Raises RequestError.
+    Every call comes from one thread; `space` is the device's embedding space and `now` the monotonic clock.
+    Raises RequestError.
     """
 
-    def __init__(self, store_path: Path, now: Callable[[], float]) -> None:
+    def __init__(self, store_path: Path, space: str, now: Callable[[], float]) -> None:
         self._store_path = store_path
+        self._space = space
         self._now = now
         self._written_s = 0.0
         self._file: BinaryIO | None = None
@@ -63,13 +67,25 @@ class ArchiveUpload:
         path = Path(f"/proc/self/fd/{self._current(upload).fileno()}")
         try:
             with open_beside(self._store_path) as store:
+                others = self._count_others(store)
                 report = import_archive(store, path)
+                others = self._count_others(store) - others
         except EdgeError as exc:
             raise RequestError(str(exc).replace(str(path), name)) from exc
         finally:
             self.close()
-        problems = report.problems[:_MAX_PROBLEMS]
+        problems = list(report.problems[:_MAX_PROBLEMS])
+        if others:
+            problems.insert(
+                0,
+                f"{counted(others, 'example')} of another model, which this device does not use; "
+                "`edge-daemon examples reembed` embeds them again from their pictures",
+            )
         return {"added": report.added, "duplicates": report.duplicates, "problems": problems}
+
+    def _count_others(self, store: ExampleStore) -> int:
+        spaces = store.spaces()
+        return sum(spaces.values()) - spaces.get(self._space, 0)
 
     def close_left(self) -> None:
         """Remove the file of an upload that its sender has left, which would occupy the store's disk."""

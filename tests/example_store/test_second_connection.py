@@ -28,7 +28,7 @@ def _list(store: Path, archive: Path) -> None:
 
 
 def _upload(store: Path, archive: Path) -> None:
-    upload = ArchiveUpload(store, time.monotonic)
+    upload = ArchiveUpload(store, "model", time.monotonic)
     upload.write("1", 0, archive.read_bytes())
     upload.finish("1", archive.name)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import RequestError
+from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import find_pictures
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, encode_png
@@ -161,9 +162,23 @@ def test_a_damaged_or_foreign_archive_is_refused_by_its_name(client: httpx.Clien
         assert "archive 'holiday.zip'" in reply.json()["error"]
 
 
+def test_an_archive_of_another_model_is_taken_with_a_note(
+    client: httpx.Client, site: WebHarness, tmp_path: Path
+) -> None:
+    with ExampleStore(tmp_path / "other.sqlite") as other:
+        other.add(np.array([1.0, 0.0], np.float32), "cat", space="another")
+        write_archive(other, tmp_path / "other.zip")
+    reply = send_archive(client, (tmp_path / "other.zip").read_bytes(), 8192, "other.zip").json()
+    assert reply["added"] == 1
+    [note] = reply["problems"]
+    assert note.startswith(
+        "1 example of another model, which this device does not use; `edge-daemon examples reembed`"
+    )
+
+
 def test_pieces_come_in_order_and_from_one_sender_at_a_time(tmp_path: Path) -> None:
     clock = ManualClock()
-    upload = ArchiveUpload(tmp_path / "examples.sqlite", clock.monotonic)
+    upload = ArchiveUpload(tmp_path / "examples.sqlite", "model", clock.monotonic)
     assert upload.write("one", 0, b"x" * 10) == {"bytes": 10}
     with pytest.raises(RequestError, match="a piece is missing before byte 30"):
         upload.write("one", 30, b"x")
@@ -198,7 +213,7 @@ def test_an_upload_that_is_left_occupies_no_disk(
 
 
 def test_an_archive_on_a_full_disk_is_refused(small_disk: SmallDisk) -> None:
-    upload = ArchiveUpload(small_disk.folder / "examples.sqlite", ManualClock().monotonic)
+    upload = ArchiveUpload(small_disk.folder / "examples.sqlite", "model", ManualClock().monotonic)
     upload.write("one", 0, b"x")
     small_disk.fill()
     with pytest.raises(RequestError, match="can't be kept on the device: No space left"):
