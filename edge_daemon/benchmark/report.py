@@ -147,18 +147,18 @@ class BenchmarkReport:
         """
         row = self._row()
         try:
-            with path.open("a+", newline="", errors="replace") as file:
-                file.seek(0)
-                header = next(csv.reader(file), [])
-                if header not in ([], list(row)):
-                    raise EdgeError(f"{path} has other columns than this run; give a new name")
+            header = _header(path)
+            if header not in ([], list(row)):
+                raise EdgeError(f"{path} has other columns than this run; give a new name")
+            with path.open("a", newline="") as file:
                 writer = csv.DictWriter(file, list(row))
                 if not header:
                     writer.writeheader()
                 writer.writerow(row)
-        except (OSError, csv.Error) as exc:
-            reason = getattr(exc, "strerror", None) or "it is no CSV file"
-            raise EdgeError(f"{path} can't be written: {reason}") from exc
+        except OSError as exc:
+            raise EdgeError(f"{path} can't be written: {exc.strerror}") from exc
+        except csv.Error as exc:
+            raise EdgeError(f"{path} can't be written: it is no CSV file") from exc
 
     def _row(self) -> dict[str, object]:
         figures = self.as_json()
@@ -171,6 +171,14 @@ class BenchmarkReport:
                 row[f"{name.removesuffix('_ms')}_p99_ms"] = times["p99"]
         scalars = ("ratio_to_baseline", "start_ms", "baseline_start_ms", "memory_mb", "peak_memory_mb")
         return row | {name: figures[name] for name in scalars}
+
+
+def _header(path: Path) -> list[str]:
+    """Return the column names of a CSV file; empty for a new file, and for a pipe, which is not read."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return next(csv.reader(file), [])
 
 
 def _column(stage: str) -> str:

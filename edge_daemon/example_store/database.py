@@ -7,7 +7,7 @@ import operator
 import os
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -23,7 +23,7 @@ from edge_daemon.example_store.integrity import (
 from edge_daemon.example_store.schema import checked_version, migrate
 from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.file_owner import as_owner_of, refuse_planted_link
+from edge_daemon.system.file_owner import refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.sqlite import (
     Connection,
@@ -155,20 +155,36 @@ def _refuse_planted_links(path: Path) -> None:
 def _create(path: Path) -> None:
     """Make a missing file and its folders, and sync their directory entries.
 
-    Root makes them with the rights of the folder's owner, such as the service, which has to open them.
+    What root makes belongs to the owner of the folder, such as the service, which has to open it.
     """
+    place = Path(os.path.realpath(path))
     try:
-        if path.exists():
+        for folder in reversed([parent for parent in place.parents if not parent.exists()]):
+            folder.mkdir(exist_ok=True)
+            if (owner := _owner_in(folder.parent)) is not None:
+                os.chown(folder, *owner, follow_symlinks=False)
+            sync_directory(folder.parent)
+        if place.exists():
             _require_file(path)
             return
-        with as_owner_of(path.parent):
-            for folder in reversed([parent for parent in path.parents if not parent.exists()]):
-                folder.mkdir(exist_ok=True)
-                sync_directory(folder.parent)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o640))
-            sync_directory(path.parent)
+        with suppress(FileExistsError):  # another process makes it now
+            file = os.open(place, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR | os.O_CLOEXEC, 0o640)
+            try:
+                if (owner := _owner_in(place.parent)) is not None:
+                    os.fchown(file, *owner)
+            finally:
+                os.close(file)
+        sync_directory(place.parent)
     except OSError as exc:
         raise StoreError(f"store '{path}' can't be created: {exc.strerror}") from exc
+
+
+def _owner_in(folder: Path) -> tuple[int, int] | None:
+    """Return user and group of a folder for what root makes in it; None without root."""
+    if os.geteuid() != 0:
+        return None
+    state = folder.stat()
+    return state.st_uid, state.st_gid
 
 
 def _require_file(path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -18,6 +20,8 @@ MAX_BODY_BYTES = 16_384
 FILE_BYTES = {"/api/picture": 16 << 20, "/api/archive": 1 << 20}
 """Largest body of the paths that take a file, or a piece of one, instead of JSON."""
 MAX_HEAD_BYTES = 16_384
+DRAIN_S = 5.0
+"""Longest time that the rest of a body above its limit is read and dropped."""
 OWN_HEADER = "x-edge-daemon"
 """Sent by the page's own scripts with every change; another site's script needs a CORS preflight for it."""
 
@@ -218,7 +222,7 @@ class SecurityMiddleware:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.error})
         else:
-            await _refuse(refusal, send_secured)
+            await _refuse(refusal, receive, send_secured)
 
 
 def _request_head(scope: Scope, is_websocket: bool) -> RequestHead:
@@ -227,10 +231,19 @@ def _request_head(scope: Scope, is_websocket: bool) -> RequestHead:
     return RequestHead(scope.get("method", "GET"), scope["path"], headers, is_websocket, address)
 
 
-async def _refuse(refusal: RequestRefusal, send: Send) -> None:
+async def _refuse(refusal: RequestRefusal, receive: Receive, send: Send) -> None:
     body = msgspec.json.encode({"error": refusal.error})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if refusal.status == 413:
         headers.append((b"connection", b"close"))
+        await _drain(receive)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _drain(receive: Receive) -> None:
+    """Read a body to its end for a while: a connection that is closed before loses the response, too."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while (await receive()).get("more_body"):
+                pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import json
 from pathlib import Path
 
@@ -84,6 +85,26 @@ def test_a_run_without_a_broker_has_other_columns(tmp_path: Path) -> None:
     report(FrameAges(TWO, TWO, 9)).append_to(path)
     with pytest.raises(EdgeError, match="has other columns than this run"):
         report().append_to(path)
+
+
+def test_a_spreadsheet_s_byte_order_mark_is_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    report().append_to(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    report().append_to(path)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+def test_a_row_can_be_written_to_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        report().append_to(pipe)
+        assert len(os.read(reader, 65536).splitlines()) == 2
+    finally:
+        os.close(reader)
 
 
 def test_csv_file_that_cannot_be_written_is_an_error_with_its_path(tmp_path: Path) -> None:

@@ -24,6 +24,21 @@ def test_root_follows_no_link_that_the_stores_owner_made(tmp_path: Path, suffix:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_root_makes_a_store_in_a_folder_that_no_other_may_write(tmp_path: Path) -> None:
+    """As in a folder of an earlier `sudo` run, or one of another user, below a user's own."""
+    owners = {"roots": 0, "another": 65533, "closed": 65534}
+    os.chown(tmp_path, 65534, 65534)
+    for name, owner in owners.items():
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, owner, owner)
+    (tmp_path / "closed").chmod(0o555)
+    for name, owner in owners.items():
+        path = tmp_path / name / "examples.sqlite"
+        with ExampleStore(path):
+            assert path.stat().st_uid == owner
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 def test_root_makes_a_store_that_the_owner_of_the_folder_can_open(tmp_path: Path) -> None:
     """As `sudo edge-daemon examples import` into the service's empty folder."""
     service = tmp_path / "service"
