@@ -44,8 +44,6 @@ def test_root_makes_a_store_that_the_owner_of_the_folder_can_open(tmp_path: Path
     service = tmp_path / "service"
     service.mkdir()
     os.chown(service, 65534, 65534)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
     with ExampleStore(service / "new" / "examples.sqlite"):
         made = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in service.rglob("*")}
     assert {"new", "examples.sqlite"} <= made.keys()
