@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mosquitto import Mosquitto
+from tests.harness.open_folders import open_to_others
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +24,7 @@ def _own_log_level() -> Iterator[None]:
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """A folder that other users can reach; pytest's own folders are private."""
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     return tmp_path
 
 

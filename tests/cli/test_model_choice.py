@@ -19,6 +19,7 @@ from edge_daemon.imaging.image_io import read_image
 from edge_daemon.models.registry import DEFAULT_MODEL, Manifest, find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.model_user import OTHER, ModelUser, one_line, unchanged, weaken_shipped_model
+from tests.harness.open_folders import open_to_others
 from tests.harness.shared_files import shared_path
 
 
@@ -235,8 +236,7 @@ def test_root_changes_the_service_s_model_and_leaves_its_files_to_the_service(
     user.store_path = service / "examples.sqlite"
     for path in (service, *service.iterdir()):
         os.chown(path, nobody, nobody)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     monkeypatch.delenv("EDGE_DAEMON_MODELS")
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     user.config.write_text("camera: {type: synthetic}\n")

@@ -18,6 +18,7 @@ import pytest
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store import database
 from edge_daemon.example_store.store import ExampleStore
+from tests.harness.open_folders import open_to_others
 from tests.harness.unit_vectors import unit
 
 _KILLS = 32
@@ -133,8 +134,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "owned by another"
     folder.mkdir(mode=0o755)
     ExampleStore(folder / "examples.db").close()
-    for ancestor in (folder, tmp_path, *tmp_path.parents[:3]):
-        ancestor.chmod(0o755)
+    open_to_others(tmp_path)
     (folder / "examples.db").chmod(0o444)
     (folder / "corrupt.db").write_bytes(bytes(3000))
     (folder / "corrupt.db").chmod(0o444)
