@@ -42,7 +42,7 @@ class DuplicateDeviceDetector:
         self.info_topic = info_topic
         self._instance = instance
         self._own_seen = False
-        self._suspect = ""
+        self._suspects: set[str] = set()
 
     def check(self, incoming: Incoming) -> str | None:
         """Return a warning if a message was published by another device with this id."""
@@ -54,10 +54,10 @@ class DuplicateDeviceDetector:
             return None
         if found == self._instance:
             self._own_seen = True
-        elif found and (found == self._suspect or not incoming.retained):
+        elif found and (found in self._suspects or not incoming.retained):
             return f"another device publishes at {self.info_topic}; give each its own device.id"
         elif self._own_seen:
-            self._suspect = found
+            self._suspects.add(found)
         return None
 
 

@@ -29,6 +29,15 @@ def test_the_retained_info_of_another_instance_is_a_duplicate() -> None:
     )
 
 
+def test_other_instances_that_take_turns_are_duplicates() -> None:
+    detector = DuplicateDeviceDetector("b/info", "mine")
+    found = []
+    for other in (b"one", b"two", b"one", b"two"):
+        found.append(warning(detector, b'{"instance": "%s"}' % other))
+        warning(detector, b'{"instance": "mine"}', retained=False)
+    assert [text is not None for text in found] == [False, False, False, True]
+
+
 def test_an_earlier_run_that_a_broker_has_restored_is_no_duplicate() -> None:
     detector = DuplicateDeviceDetector("b/info", "mine")
     assert warning(detector, b'{"instance": "earlier"}') is None
