@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from bisect import insort
 from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+from operator import attrgetter
 from threading import Lock
-from typing import NamedTuple
 
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue, WriteBatching
@@ -19,12 +22,19 @@ _DEFERRAL_S = 1.0
 _MAX_DEFERRAL_S = 30.0
 _MAX_FINISHED_ROWS = 100
 
+_by_number = attrgetter("number")
 
-class QueuedMessage(NamedTuple):
-    """A message to send. `row` is its row in the persistent queue, None if it is only in memory."""
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message to send. `row` is its row in the persistent queue, None if it is only in memory.
+
+    Messages are numbered in the order in which they are first sent; telemetry is not.
+    """
 
     message: Message
     row: int | None = None
+    number: int = field(default=0, compare=False)
 
 
 class Outbox:
@@ -54,6 +64,7 @@ class Outbox:
         self._telemetry: deque[Message] = deque(maxlen=_MAX_TELEMETRY)
         self._sent: dict[int, QueuedMessage] = {}
         self._resend: deque[QueuedMessage] = deque()
+        self._numbers = count()
         self._deferred = False
         self._deferred_until_s = 0.0
         self._deferral = Backoff(_DEFERRAL_S, _MAX_DEFERRAL_S)
@@ -89,18 +100,16 @@ class Outbox:
 
     def disconnected(self) -> None:
         """End a connection: events sent but not acknowledged are queued again, in order."""
+        self._delete_finished()
         with self._lock:
             was_online, self._online = self._online, False
-            held = [*self._resend, *(each for each in self._sent.values() if each is not self._probe)]
-            if self._probe is not None:
-                held.insert(0, self._probe)
-            waiting = [*(each.message for each in held if each.row is None), *self._queue]
+            held = sorted([*self._resend, *self._sent.values()], key=_by_number)
+            waiting = [*(each.message for each in held if not self._is_stored(each)), *self._queue]
             self._queue = deque(message for message in waiting if not message.retain)
             self._sent.clear()
             self._resend.clear()
             self._deferred, self._probe = False, None
             self._enforce_limit()
-        self._delete_finished()
         self._persistent.rewind()
         if was_online:
             self.persist()
@@ -108,45 +117,58 @@ class Outbox:
     def next(self, window: int, now_s: float) -> QueuedMessage | None:
         """Return the next message to send; None if there is none, or if `window` are unacknowledged."""
         if len(self._sent) < window:
-            if self._deferred:
-                if (queued := self._next_deferred(now_s)) is not None:
-                    return queued
-            elif (queued := self._next_queued()) is not None:
+            queued = self._next_deferred(now_s) if self._deferred else None
+            if queued is None and not self._deferred:
+                queued = self._next_queued()
+            if queued is not None:
                 return queued
         with self._lock:
             return QueuedMessage(self._telemetry.popleft()) if self._telemetry else None
 
     def _next_queued(self) -> QueuedMessage | None:
-        if self._resend:
-            return self._resend.popleft()
+        if (refused := self._next_resend()) is not None:
+            return refused
         with self._lock:
             if self._queue and self._queue[0].retain:
-                return QueuedMessage(self._queue.popleft())
+                return self._numbered(self._queue.popleft())
         if (stored := self._next_stored()) is not None:
             return stored
         with self._lock:
             if self._queue:
-                return QueuedMessage(self._queue.popleft())
+                return self._numbered(self._queue.popleft())
         if not self._sent:
             self._delete_finished()
         return None
 
+    def _next_resend(self) -> QueuedMessage | None:
+        """Return the first rejected message, but no retained value whose topic has a newer one."""
+        with self._lock:
+            while self._resend:
+                queued = self._resend.popleft()
+                message = queued.message
+                if not message.retain or self._retained.get(message.topic) is message:
+                    return queued
+        return None
+
     def _next_stored(self) -> QueuedMessage | None:
         if self._persistent.has_unread and (stored := self._persistent.next()) is not None:
-            return QueuedMessage(stored[1], stored[0])
+            return self._numbered(stored[1], stored[0])
         return None
+
+    def _numbered(self, message: Message, row: int | None = None) -> QueuedMessage:
+        return QueuedMessage(message, row, next(self._numbers))
 
     def _next_deferred(self, now_s: float) -> QueuedMessage | None:
         """Return state, or after the pause one event, which goes alone until it is answered."""
         if self._probe is None and now_s >= self._deferred_until_s:
-            self._probe = self._resend.popleft() if self._resend else self._next_stored()
+            self._probe = self._next_resend() or self._next_stored()
             self._deferred = self._probe is not None
             return self._probe
         with self._lock:
             state = next((message for message in self._queue if message.retain), None)
             if state is not None:
                 self._queue.remove(state)
-        return None if state is None else QueuedMessage(state)
+        return None if state is None else self._numbered(state)
 
     def next_telemetry(self) -> QueuedMessage | None:
         """Return the next telemetry; None if there is none, or if another message comes first."""
@@ -171,17 +193,13 @@ class Outbox:
             self._sent[mid] = queued
 
     def retry(self, mid: int) -> None:
-        """Queue a message again that the broker has rejected, unless its topic has a newer retained value."""
+        """Queue a message again that the broker has rejected."""
         queued = self._sent.pop(mid, None)
         if queued is None:
             return
-        message = queued.message
-        with self._lock:
-            if queued is self._probe:
-                self._probe = None
-                self._resend.appendleft(queued)
-            elif not message.retain or self._retained.get(message.topic) is message:
-                self._resend.append(queued)
+        if queued is self._probe:
+            self._probe = None
+        insort(self._resend, queued, key=_by_number)
 
     def defer(self, mid: int, now_s: float) -> None:
         """Queue a message again that the broker can't take now, and pause the events, longer each time."""
@@ -217,15 +235,7 @@ class Outbox:
 
         They stay in memory if the disk can't be written.
         """
-        with self._lock:
-            deferred = [each for each in self._resend if each.row is None and _is_durable(each.message)]
-            events = [each.message for each in deferred]
-            events += [message for message in self._queue if _is_durable(message)]
-            if events:
-                self._resend = deque(
-                    each for each in self._resend if each.row is None and each not in deferred
-                )
-                self._queue = deque(message for message in self._queue if not _is_durable(message))
+        stored, events = self._pop_events()
         if not events:
             return False
         self._persistent.rewind()  # `store` may give the rows of `_resend` other numbers
@@ -239,7 +249,26 @@ class Outbox:
             self._disk_failing = False
             with self._lock:
                 self._dropped += dropped
+        for queued in stored:
+            if not self._is_stored(queued):
+                insort(self._resend, queued, key=_by_number)
         return True
+
+    def _pop_events(self) -> tuple[list[QueuedMessage], list[Message]]:
+        """Return the rejected events on disk and all others; remove them from memory if there are others."""
+        with self._lock:
+            deferred = [each for each in self._resend if _is_durable(each.message)]
+            stored = [each for each in deferred if self._is_stored(each)]
+            events = [each.message for each in deferred if not self._is_stored(each)]
+            events += [message for message in self._queue if _is_durable(message)]
+            if events:
+                self._resend = deque(each for each in self._resend if not _is_durable(each.message))
+                self._queue = deque(message for message in self._queue if not _is_durable(message))
+        return stored, events
+
+    def _is_stored(self, queued: QueuedMessage) -> bool:
+        """Return whether a message is in the queue file, too; not if that file became damaged since."""
+        return queued.row is not None and not self._persistent.has_lost(queued.row)
 
     def persist_deferred(self, now_s: float) -> None:
         """Persist in batches while the broker can't take the events.

@@ -62,7 +62,8 @@ class PersistentQueue:
     `base_topic`, is dropped.
 
     A row number is never given to another event while the queue is open. `store` may move the events to
-    another file, where they get new ones: `rewind` before it, and use no number from before.
+    another file, where they get new ones: `rewind` before it, and use no number from before. The events of a
+    file that was put aside are lost to the queue (`has_lost`).
     `has_unread` is True while `next` has an event; it costs no query, because it is checked for every frame.
     Used by one thread at a time. Raises BrokerError for a folder that is missing or not writable.
     """
@@ -76,6 +77,7 @@ class PersistentQueue:
         self._last_read = 0
         self._last_given = 0
         self._last_void = 0
+        self._last_lost = 0
         self._finished: set[int] = set()
         self.has_unread = False
         self._in_memory = False
@@ -136,6 +138,10 @@ class PersistentQueue:
         """Count and read an event no more, as the broker has acknowledged it. Uses no disk."""
         if row > self._last_void:
             self._finished.add(row)
+
+    def has_lost(self, row: int) -> bool:
+        """Return whether the event of a row that `next` has returned was in a file that was put aside."""
+        return row <= self._last_lost
 
     @property
     def finished(self) -> int:
@@ -212,6 +218,7 @@ class PersistentQueue:
 
     def _replace(self, path: Path, reason: sqlite3.DatabaseError) -> None:
         self._database.close()
+        self._last_lost = self._last_given
         try:
             keep_aside(path, reason)
             database = self._open_file()

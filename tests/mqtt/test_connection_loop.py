@@ -125,6 +125,24 @@ def test_no_event_with_qos_0_is_lost_after_the_end_of_the_connection_was_read(br
     assert [queued.message.payload for queued in left] == [b"0", b"1", b"2"]
 
 
+def test_a_label_that_the_broker_could_not_take_never_replaces_a_newer_one(broker: Mosquitto) -> None:
+    with (
+        RefusingProxy(broker.port) as proxy,
+        Listener(broker.port) as listener,
+        Device(at(proxy.port, "5")) as device,
+    ):
+        device.wait_connected()
+        wait_until(lambda: listener.texts(f"{BASE}/label") == [""])
+        proxy.refuse_publications(0x97, "/label")
+        device.sink.handle(label_changed("old"))
+        wait_until(lambda: proxy.refused >= 1)
+        proxy.refuse_publications(None)
+        device.sink.handle(label_changed("new"))
+        device.sink.handle(events.Button("after the pause", "press"))
+        wait_until(lambda: "after the pause" in "".join(listener.texts(f"{BASE}/event")))
+        assert listener.texts(f"{BASE}/label") == ["", "new"]
+
+
 def test_the_loss_of_events_that_the_broker_could_not_take_is_logged_when_it_takes_them(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:

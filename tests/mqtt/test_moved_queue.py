@@ -11,44 +11,10 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.outbox import Outbox, QueuedMessage
+from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
+from tests.harness.outbox_sender import OutboxSender, event, put
 from tests.harness.small_disk import SmallDisk
-
-WINDOW = 20
-
-
-class Sender:
-    """Sends an outbox's messages as the connection does; `sent` has their texts."""
-
-    def __init__(self, outbox: Outbox) -> None:
-        self.outbox = outbox
-        self.sent: list[str] = []
-
-    def send(self, now_s: float = 0.0) -> int | None:
-        """Send the next message; return its packet id."""
-        queued: QueuedMessage | None = self.outbox.next(WINDOW, now_s)
-        if queued is None:
-            return None
-        self.sent.append(queued.message.payload.decode())
-        self.outbox.sent(queued, len(self.sent))
-        return len(self.sent)
-
-    def send_all(self, now_s: float = 0.0) -> list[str]:
-        """Send and acknowledge all that is sent now; return the texts."""
-        before = len(self.sent)
-        while (mid := self.send(now_s)) is not None:
-            self.outbox.acknowledged(mid)
-        return self.sent[before:]
-
-
-def event(number: int) -> Message:
-    return Message("event", str(number).encode(), 1, retain=False)
-
-
-def put(outbox: Outbox, *numbers: int) -> None:
-    for number in numbers:
-        outbox.put(event(number))
 
 
 @pytest.fixture
@@ -57,13 +23,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sender(path: Path) -> Iterator[Sender]:
+def sender(path: Path) -> Iterator[OutboxSender]:
     """An outbox whose file has had five events before, so that its rows begin at 6."""
     outbox = Outbox(100, PersistentQueue(path, 100))
     put(outbox, *range(5))
     outbox.persist()
     outbox.connected()
-    sender = Sender(outbox)
+    sender = OutboxSender(outbox)
     assert len(sender.send_all()) == 5
     outbox.disconnected()
     yield sender
@@ -92,7 +58,7 @@ def waiting(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_events_that_were_deferred_when_the_file_was_deleted_are_sent_once(
-    sender: Sender, path: Path, is_replaced: bool
+    sender: OutboxSender, path: Path, is_replaced: bool
 ) -> None:
     outbox = sender.outbox
     put(outbox, 6, 7, 8)
@@ -113,7 +79,7 @@ def test_events_that_were_deferred_when_the_file_was_deleted_are_sent_once(
 
 
 @pytest.fixture
-def locked_at_the_start(path: Path) -> Iterator[Sender]:
+def locked_at_the_start(path: Path) -> Iterator[OutboxSender]:
     """An outbox with two events in memory, as another process locked its file, which has two older ones."""
     with closing(PersistentQueue(path, 100)) as queue:
         queue.store([event(1), event(2)])
@@ -123,12 +89,12 @@ def locked_at_the_start(path: Path) -> Iterator[Sender]:
         put(outbox, 3, 4)
         outbox.persist()
     outbox.connected()
-    yield Sender(outbox)
+    yield OutboxSender(outbox)
     outbox.close()
 
 
 def test_events_in_the_file_are_sent_after_a_start_at_which_it_was_locked(
-    locked_at_the_start: Sender, path: Path
+    locked_at_the_start: OutboxSender, path: Path
 ) -> None:
     sender, outbox = locked_at_the_start, locked_at_the_start.outbox
     first, second = sender.send(), sender.send()
@@ -180,7 +146,7 @@ def test_an_acknowledged_event_is_not_sent_again_while_it_cannot_be_deleted(
     outbox = Outbox(1000, PersistentQueue(small_disk.folder / "events.sqlite", 1000))
     put(outbox, *range(150))
     outbox.persist()
-    sender = Sender(outbox)
+    sender = OutboxSender(outbox)
     small_disk.fill()
     outbox.connected()
     assert len(sender.send_all()) == 150
