@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,14 +24,18 @@ from edge_daemon.models.class_names import (
 from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.system.file_owner import as_owner_of
+from edge_daemon.system.sqlite import free_name
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.input_range_sources import SIGNATURE, manifest_path, write_manifest
+
+log = logging.getLogger(__name__)
 
 MAX_MODEL_BYTES = 256 << 20
 MAX_LABEL_BYTES = 4 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _LABEL_FILES = ("labels.txt", "signature.json", "labels.json", "class_names.txt")
+_WAYS = "--labels FILE gives the model labels, --range an input range"
 _OTHER_EXPORTS = {
     "model.json": "a TensorFlow.js export; add its model.json, unpacked with the files beside it",
     "keras_model.h5": "a Keras export; choose 'Tensorflow Lite' in the export dialog instead",
@@ -174,28 +182,67 @@ def _without(trial: Path, error: ModelError) -> str:
 
 
 def _install(trial: Path, target: Path, added: Added) -> Added:
-    """Put the model and the files beside it in place; after an error nothing of a new model is kept."""
-    labels, manifest = target.with_suffix(".labels.txt"), manifest_path(target)
-    is_new = not target.exists()
+    """Put the model and the files beside it in place; after an error the folder is as before.
+
+    Label files and manifests that are replaced, or were left by another model, are kept under another name.
+    """
+    kept: dict[Path, Path | None] = {}
     try:
-        if is_new:
-            _remove(labels, manifest)  # of another model, whose file its user has deleted
-        if added.labels:
-            _put(format_class_names(added.labels).encode(), labels)
-        if manifest_path(trial).exists():
-            _put(manifest_path(trial).read_bytes(), manifest)
+        for file, content in _changes(trial, target, added).items():
+            kept[file] = old = free_name(file, "old") if os.path.lexists(file) else None
+            if old is not None:
+                _rename(file, old)
+            if content is not None:
+                _put(content, file)
         _put(trial.read_bytes(), target)
-    except OSError:
-        if is_new:
-            _remove(labels, manifest)
+    except BaseException:
+        _put_back(kept)
         raise
+    for file, old in kept.items():
+        if old is not None:
+            log.warning("%s: not used for the added model, kept as %s; %s", file, old.name, _WAYS)
     return replace(added, path=target)
 
 
-def _remove(*files: Path) -> None:
-    with as_owner_of(files[0].parent):
-        for file in files:
-            file.unlink(missing_ok=True)
+def _changes(trial: Path, target: Path, added: Added) -> dict[Path, bytes | None]:
+    """Return the new content of the label file and the manifest where it differs; None for no file.
+
+    Without new content, the files of a model that is in the folder already stay.
+    """
+    labels, manifest = target.with_suffix(".labels.txt"), manifest_path(target)
+    new = {
+        labels: format_class_names(added.labels).encode() if added.labels else None,
+        manifest: manifest_path(trial).read_bytes() if manifest_path(trial).exists() else None,
+    }
+    is_new = not target.exists()
+    changes = {file: content for file, content in new.items() if is_new or content is not None}
+    with as_owner_of(target.parent):
+        if added.labels and _has_labels(labels, added.labels):
+            del changes[labels]
+        if manifest.is_file() and manifest.read_bytes() == new[manifest]:
+            del changes[manifest]
+    return changes
+
+
+def _has_labels(file: Path, labels: tuple[str, ...]) -> bool:
+    with suppress(ModelError):
+        return read_class_names(file) == labels
+    return False
+
+
+def _put_back(kept: Mapping[Path, Path | None]) -> None:
+    """Remove the files that were put in place, and give the former ones their names again."""
+    for file, old in kept.items():
+        if old is None:
+            with as_owner_of(file.parent):
+                file.unlink(missing_ok=True)
+        elif os.path.lexists(old):
+            _rename(old, file)
+
+
+def _rename(file: Path, name: Path) -> None:
+    with as_owner_of(file.parent):
+        os.replace(file, name)
 
 
 def _put(content: bytes, target: Path) -> None:
