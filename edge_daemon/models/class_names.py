@@ -117,14 +117,15 @@ def parse_class_names(content: bytes, name: str) -> tuple[str, ...]:
 def format_class_names(labels: Iterable[str]) -> str:
     """Return the text of a label file from which `parse_class_names` reads these names, made distinct.
 
-    Names that would be taken for numbered lines or for JSON are numbered.
+    Names that would be taken for numbered lines or for JSON are numbered, or become a JSON list.
     """
     names = _distinct(labels)
-    text = "".join(f"{name}\n" for name in names)
-    with suppress(ModelError):
-        if parse_class_names(text.encode(), "") == names:
-            return text
-    return "".join(f"{number} {name}\n" for number, name in enumerate(names))
+    for lines in (names, [f"{number} {name}" for number, name in enumerate(names)]):
+        text = "".join(f"{line}\n" for line in lines)
+        with suppress(ModelError):
+            if parse_class_names(text.encode(), "") == names:
+                return text
+    return f"{json.dumps(names)}\n"
 
 
 def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, ...]:

@@ -175,6 +175,9 @@ def test_of_several_embedded_files_the_one_that_the_metadata_names_is_read(tmp_p
         (("cat", "dog"), ("cat", "dog")),
         (("2 peace", "0 fist", "1 finger"), ("2 peace", "0 fist", "1 finger")),
         (("[nothing]", "cat"), ("[nothing]", "cat")),
+        (("[nothing]", ": cat"), ("[nothing]", ": cat")),
+        (("1 x", "0 : x", "2 y"), ("1 x", "0 : x", "2 y")),
+        (("{a}", ",", "Käse"), ("{a}", ",", "Käse")),
         (("two\nlines", "cat", ""), ("two lines", "cat", "class 2")),
     ],
 )
