@@ -56,8 +56,8 @@ def find_pictures(
     each other or from those `taught`; LabelError if no folder's name can be a label.
     """
     labels = labels or ImportLabels()
-    _refuse_export(root)
     try:
+        _refuse_export(root)
         entries = sorted(path for path in root.iterdir() if not is_hidden(path.name))
         found = [(folder, _pictures_in(folder)) for folder in entries if folder.is_dir()]
     except OSError as exc:

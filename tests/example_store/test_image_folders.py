@@ -117,6 +117,19 @@ def test_a_folder_without_label_folders_is_refused(tmp_path: Path) -> None:
         find_pictures(tmp_path / "nowhere")
 
 
+def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path) -> None:
+    pictures = write_tree(tmp_path / "pics", {"cat": 1})
+    pictures.chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        with pytest.raises(ArchiveError, match=f"^folder '{pictures}' can't be read: Permission denied$"):
+            find_pictures(pictures)
+    finally:
+        os.seteuid(user)
+        pictures.chmod(0o700)
+
+
 def test_an_empty_label_folder_is_named_and_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
