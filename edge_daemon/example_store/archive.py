@@ -11,7 +11,6 @@ The object embeddings of version 2 are made again, see former_objects.py.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -41,7 +40,7 @@ from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.json_input import decode_json
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
+from edge_daemon.system.zip_safety import DAMAGED, ZipByPath, check_directory_size, check_entries
 from edge_daemon.system.zip_stream import ZipStream
 
 VERSION = 3
@@ -209,7 +208,7 @@ def check_archive(path: Path) -> None:
     """Raise ArchiveError for a file that is no archive of examples, of this version or another."""
     with _open(path) as archive:
         check_entries(archive)
-        if _MANIFEST not in archive.namelist():
+        if _MANIFEST not in archive.entries:
             raise ArchiveError(f"it holds no {_MANIFEST}")
 
 
@@ -238,12 +237,12 @@ def _scene_name(number: int) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+def _open(path: Path) -> Iterator[ZipByPath]:
     """Open the zip; errors inside the block become an ArchiveError that names the file."""
     try:
         require_regular(path)
         check_directory_size(path)
-        with zipfile.ZipFile(path) as archive:
+        with ZipByPath(path) as archive:
             yield archive
     except DAMAGED as exc:
         raise ArchiveError(f"archive '{path}' is damaged: {exc}") from exc
@@ -255,10 +254,10 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
         raise ArchiveError(f"archive '{path}': {exc}") from exc
 
 
-def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
+def _read_manifest(archive: ZipByPath) -> _Manifest:
     """Return the manifest after comparing the archive's entries and their sizes with it."""
     check_entries(archive)
-    sizes = {info.filename: info.file_size for info in archive.infolist() if is_file_of_user(info.filename)}
+    sizes = {path: info.file_size for path, info in archive.entries.items() if is_file_of_user(path)}
     if sizes.get(_MANIFEST, 0) > _MAX_MANIFEST_BYTES:
         raise ArchiveError(f"{_MANIFEST} is too large")
     manifest = _decode_manifest(archive.read(_MANIFEST) if _MANIFEST in sizes else b"")
@@ -297,7 +296,7 @@ def _decode_manifest(content: bytes) -> _Manifest:
     return decode_json(content, _Manifest)
 
 
-def _records(archive: zipfile.ZipFile, manifest: _Manifest, labels: ImportLabels) -> Iterator[ExampleRecord]:
+def _records(archive: ZipByPath, manifest: _Manifest, labels: ImportLabels) -> Iterator[ExampleRecord]:
     with archive.open(_EMBEDDINGS) as rows:
         for number, entry in enumerate(manifest.examples):
             yield ExampleRecord(
@@ -317,7 +316,7 @@ def _records(archive: zipfile.ZipFile, manifest: _Manifest, labels: ImportLabels
             )
 
 
-def _read_scene(archive: zipfile.ZipFile, manifest: _Manifest, number: int) -> StoredScene:
+def _read_scene(archive: ZipByPath, manifest: _Manifest, number: int) -> StoredScene:
     scene = manifest.scenes[number]
     picture = archive.read(_scene_name(number))
     return StoredScene(number, scene.region, scene.created_at, scene.source, picture)

@@ -54,10 +54,18 @@ def is_picture_zip(path: Path) -> bool:
 
 
 def is_export(names: Iterable[str]) -> bool:
-    """Return whether files are those of an archive, complete or not, below some folder or not."""
+    """Return whether files are those of an archive, below some folder or not; one kind may be missing.
+
+    Without embeddings they are, if all pictures are thumbnails beside a manifest.
+    """
     places = [PurePosixPath(name) for name in names]
-    files, folders = {place.name for place in places}, {place.parent.name for place in places}
-    return "embeddings.f32" in files or (_MANIFEST in files and "thumbnails" in folders)
+    embeddings = {place.parent for place in places if place.name == "embeddings.f32"}
+    manifests = {place.parent for place in places if place.name == _MANIFEST}
+    thumbnails = {place.parent.parent for place in places if place.parent.name == "thumbnails"}
+    pictures = {place.parent for place in places if named_as_image(Path(place))}
+    return bool(embeddings & (manifests | thumbnails)) or (
+        bool(pictures) and pictures <= {folder / "thumbnails" for folder in manifests}
+    )
 
 
 def find_zipped_pictures(

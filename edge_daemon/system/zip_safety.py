@@ -27,6 +27,7 @@ MAX_UNPACKED_BYTES = 2 * 1024**3
 _MAX_DIRECTORY_BYTES = 16 * 1024**2  # of the names; far above what 50,000 examples need
 _SYMLINK, _FILE_TYPE = 0o120000, 0o170000
 _UTF8 = 0x800
+_WINDOWS = 0
 
 _END = struct.Struct("<4s4H2LH")  # end of central directory (APPNOTE.TXT 4.3.16); [5] is the directory's size
 _MAX_COMMENT = 0xFFFF
@@ -62,18 +63,30 @@ def entry_path(info: zipfile.ZipInfo) -> str:
     """Return an entry's name as its user knows it, with slashes.
 
     `zip` and macOS write UTF-8 without its flag, and Python reads that as code page 437; Windows PowerShell
-    writes backslashes.
+    writes backslashes. On other systems a backslash is a character of the name.
     """
     name = info.filename
     if not info.flag_bits & _UTF8:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode()
-    return name.replace("\\", "/")
+    return name.replace("\\", "/") if info.create_system == _WINDOWS else name
+
+
+class ZipByPath(zipfile.ZipFile):
+    """A zip that is read by the paths of its entries, see `entry_path`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.entries = {entry_path(info): info for info in self.infolist()}
+
+    def getinfo(self, name: str) -> zipfile.ZipInfo:
+        """Return the entry with a path. Raises KeyError."""
+        return self.entries[name]
 
 
 def leaves_archive(info: zipfile.ZipInfo) -> bool:
     """Return whether an entry's name points outside the folder that it would be unpacked to."""
-    path = entry_path(info)
+    path = entry_path(info).replace("\\", "/")
     return path.startswith("/") or ".." in path.split("/") or re.match("[A-Za-z]:", path) is not None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import EmbeddingError, OutputError
-from edge_daemon.example_store.archive import import_archive, write_archive
+from edge_daemon.example_store.archive import check_archive, import_archive, write_archive
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.archived_examples import jpeg, scene_reference, taught_store, teach_in_scenes
@@ -153,3 +153,19 @@ def test_an_archive_that_was_packed_again_on_a_mac_is_imported(archive: Path, ot
         for name in (".DS_Store", "thumbnails/", "__MACOSX/._manifest.json"):
             opened.writestr(name, b"")
     assert import_archive(other, archive).added == 3
+
+
+def test_an_archive_that_was_packed_again_by_powershell_is_imported(
+    store: ExampleStore, tmp_path: Path, other: ExampleStore
+) -> None:
+    teach_in_scenes(store)
+    written = write_archive(store, tmp_path / "written.zip")
+    again = tmp_path / "again.zip"
+    with zipfile.ZipFile(tmp_path / "written.zip") as archive, zipfile.ZipFile(again, "w") as packed:
+        for name in archive.namelist():
+            entry = zipfile.ZipInfo(name.replace("/", "\\"))
+            entry.create_system = 0
+            packed.writestr(entry, archive.read(name))
+    check_archive(again)
+    assert import_archive(other, again).added == written
+    assert _view(other) == _view(store)

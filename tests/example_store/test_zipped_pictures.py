@@ -36,13 +36,15 @@ def _zip(path: Path, *names: str, manifest: bool = False) -> Path:
     return path
 
 
-def _renamed(path: Path, old: bytes, new: bytes) -> Path:
-    """Replace names in a zip by others of the same length, and clear the flag of UTF-8."""
+def _renamed(path: Path, old: bytes, new: bytes, *, on_windows: bool = True) -> Path:
+    """Replace names in a zip by others of the same length, clear the flag of UTF-8, and name the system."""
     content = bytearray(path.read_bytes().replace(old, new))
     for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         at = -1
         while (at := content.find(mark, at + 1)) >= 0:
             content[at + flags + 1] &= ~0x08
+            if mark == b"PK\1\2":
+                content[at + 5] = 0 if on_windows else 3
     path.write_bytes(content)
     return path
 
@@ -133,6 +135,15 @@ def test_names_are_read_as_zip_macos_and_powershell_write_them(tmp_path: Path, s
     assert {example.source for example in store} >= {"dog/4.jpg"}
 
 
+def test_a_backslash_in_a_name_of_unix_makes_no_label(tmp_path: Path) -> None:
+    packed = _zip(tmp_path / "x.zip", "cat/a#b.jpg", "dog/1.jpg")
+    found = find_zipped_pictures(_renamed(packed, b"a#b", b"a\\b", on_windows=False))
+    assert _shown(found) == [("cat", "a\\b.jpg"), ("dog", "1.jpg")]
+    outside = _zip(tmp_path / "y.zip", "cat/..#..#1.jpg")
+    with pytest.raises(ArchiveError, match="points outside"):
+        find_zipped_pictures(_renamed(outside, b"..#..#", b"..\\..\\", on_windows=False))
+
+
 def test_two_entries_of_one_path_are_refused(tmp_path: Path) -> None:
     packed = _renamed(_zip(tmp_path / "x.zip", "cat/1.jpg", "cat#1.jpg"), b"cat#1", b"cat\\1")
     with pytest.raises(ArchiveError, match=r"'cat/1\.jpg' is in it 2 times"):
@@ -162,3 +173,20 @@ def test_an_archive_that_was_packed_again_is_not_a_zip_of_pictures(
 ) -> None:
     names = {"manifest.json", "embeddings.f32", "thumbnails/000000.jpg"} - {missing}
     assert not is_picture_zip(_zip(tmp_path / "x.zip", *(f"{root}{name}" for name in sorted(names))))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat/0.jpg", "dog/0.jpg", "thumbnails/0.jpg", "manifest.json"],
+        ["cat/0.jpg", "dog/0.jpg", "index/embeddings.f32"],
+        ["cat/0.jpg", "cat/thumbnails/0.jpg", "dog/0.jpg", "site/manifest.json"],
+        ["set/cat/0.jpg", "set/dog/0.jpg", "set/thumbnails/0.jpg", "set/manifest.json", "embeddings.f32"],
+    ],
+)
+def test_files_with_names_of_an_archive_do_not_make_label_folders_one(
+    names: list[str], tmp_path: Path
+) -> None:
+    packed = _zip(tmp_path / "x.zip", *names)
+    assert is_picture_zip(packed)
+    assert {"cat", "dog"} <= {label for label, _ in _shown(find_zipped_pictures(packed))}

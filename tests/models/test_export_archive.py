@@ -29,8 +29,12 @@ def test_a_zip_a_folder_and_a_file_are_read_alike(tmp_path: Path) -> None:
 
 
 def test_backslashes_of_powershell_and_colons_are_read(tmp_path: Path) -> None:
-    path = archive(tmp_path / "x.zip", {"12:30/labels.txt": b"a\n", "conv/": b""})
-    path.write_bytes(path.read_bytes().replace(b"12:30/", b"12:30\\").replace(b"conv/", b"conv\\"))
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for name in ("12:30\\labels.txt", "conv\\"):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system = 0  # Windows
+            packed.writestr(entry, b"a\n")
     export = open_export(path)
     assert export.names == ("12:30/labels.txt",)
     assert export.read("12:30/labels.txt", 100) == b"a\n"
