@@ -116,7 +116,6 @@ class Pipeline:
         the frame. The iterator must be exhausted.
         """
         changed = bool(instructions)
-        self._track_edits()
         for event in self._changes.retry():
             changed = True
             yield event
@@ -239,7 +238,7 @@ class Pipeline:
     def _handle_command(self, command: Command) -> Iterator[events.Event]:
         match command:
             case commands.LearnScene():
-                self._required_scenes().learn(command)
+                self._required_scenes().learn(command, self._changes.next_number())
             case commands.ShowScene():
                 yield from self._required_scenes().show(command)
             case commands.ForgetScene():
@@ -273,28 +272,22 @@ class Pipeline:
                 yield from self._changes.make(command, partial(self._trainer.execute, command))
 
     def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
-        """Withdraw the presses that wait for frames; without any, undo the latest change."""
-        if command.change is None and (withdrawn := self._withdraw(command)):
-            yield from withdrawn
-            return
+        """Withdraw the latest press that waits for frames, if no change followed it, else undo a change."""
+        if command.change is None:
+            label, changed = self._labeller.latest_waiting, self._changes.latest
+            if self._scenes is not None and self._scenes.waiting > max(label, changed):
+                yield from self._scenes.withdraw(command)
+                return
+            if label > changed and (yield from self._labeller.withdraw_latest(command)):
+                return
         yield from self._changes.make(command, partial(self._undo_latest, command))
-
-    def _withdraw(self, command: commands.Undo) -> list[events.Event]:
-        self._track_edits()
-        scenes = [] if self._scenes is None else self._scenes.withdraw(command)
-        return scenes or self._labeller.withdraw_latest(command)
 
     def _undo_latest(self, command: commands.Undo) -> Iterator[events.Event]:
         """Undo the press for a scene, if that was the latest change, else a change of the examples."""
-        self._track_edits()
-        if self._scenes is None or self._scenes.undoable is None or command.change is not None:
+        press = None if self._scenes is None else self._scenes.undoable
+        if press is None or press.number < self._changes.latest_made or command.change is not None:
             return self._trainer.execute(command)
-        return self._scenes.undo(command, self._scenes.undoable)
-
-    def _track_edits(self) -> None:
-        """Let an undo follow the order of the presses for scenes and the changes of the examples."""
-        if self._scenes is not None:
-            self._scenes.track_edits(self._trainer.edits)
+        return self._required_scenes().undo(command, press)
 
     def _required_scenes(self) -> Scenes:
         if self._scenes is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from edge_daemon.domain.commands import AddExample, Trigger
+from edge_daemon.domain.commands import Trigger
 from edge_daemon.domain.errors import EmbeddingError, ImageError, RequestError
 from edge_daemon.domain.events import Classified, CommandReply, Event, LabelChanged, ObjectPassed
 from edge_daemon.domain.interfaces import Clock, Embedder
@@ -20,7 +20,7 @@ from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.pipeline.embedded_view import NOT_EMBEDDED, EmbeddedView
-from edge_daemon.teaching.labelling import Labeller
+from edge_daemon.teaching.labelling import Labeller, WaitingPress
 from edge_daemon.teaching.pending_changes import error_reply
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.region_text import RegionTextJoiner
@@ -207,9 +207,11 @@ class RegionPipeline:
         assert embedded.embedding is not None
         return self._classifier.predict(embedded.embedding, relaxed_threshold=relaxed, recent=self._recent)
 
-    def _emit_failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
+    def _emit_failure(
+        self, frame: Frame, pending: list[WaitingPress], exc: EmbeddingError
+    ) -> Iterator[Event]:
         """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
-        yield from (error_reply(command, exc) for command in pending)
+        yield from (error_reply(press.command, exc) for press in pending)
         yield from self._emit_result(frame, UNKNOWN_PREDICTION, NOT_EMBEDDED)
 
     def _emit_result(self, frame: Frame, prediction: Prediction, embedded: EmbeddedView) -> list[Event]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from edge_daemon.domain.commands import ForgetScene, LearnScene, ShowScene, Undo
 from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
-from edge_daemon.domain.events import CommandReply, Event, SceneLearned
+from edge_daemon.domain.events import CommandReply, Event, SceneChanged, SceneLearned
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 from edge_daemon.imaging.regions import Box
@@ -31,17 +31,17 @@ class PendingScenePress(Struct, eq=False):
     """A press for the scenes of some regions: `waiting` for frames, or `learned` and not stored yet.
 
     `former` holds the scenes before the press once it is stored. `seq` is that of the last frame.
-    `deadline_s` (monotonic) is the end of the wait for the store's lock. `is_latest`: no example was changed
-    since the press.
+    `deadline_s` (monotonic) is the end of the wait for the store's lock. `number` is that of the press among
+    presses and changes.
     """
 
     command: LearnScene
+    number: int
     waiting: list[str]
     learned: dict[str, LearnedScene] = {}
     former: dict[str, LearnedScene | None] = {}
     seq: int = 0
     deadline_s: float | None = None
-    is_latest: bool = True
 
 
 class Scenes:
@@ -52,14 +52,13 @@ class Scenes:
         self._clock = clock
         self._press: PendingScenePress | None = None
         self._undoable: PendingScenePress | None = None
-        self._edits = 0
 
-    def learn(self, command: LearnScene) -> None:
-        """Begin a press. Raises RequestError while another one waits for frames."""
+    def learn(self, command: LearnScene, number: int) -> None:
+        """Begin a press with this number. Raises RequestError while another one waits for frames."""
         if self._press is not None:
             raise RequestError("a scene is being learned; wait for its reply")
         chosen = self._chosen(command.region)
-        self._press = PendingScenePress(command, [scene.region for scene in chosen])
+        self._press = PendingScenePress(command, number, [scene.region for scene in chosen])
         for scene in chosen:
             scene.begin_press(command.pressed_s)
 
@@ -82,7 +81,10 @@ class Scenes:
     def observe(self, region: str, frame: Frame, image: Image, *, recognised: bool) -> Iterator[Event]:
         """Give a region's picture to its scene; finish a press once all its regions have their scenes."""
         scene = self._scenes[region]
-        yield from scene.observe(frame, image, recognised=recognised)
+        for event in scene.observe(frame, image, recognised=recognised):
+            if isinstance(event, SceneChanged):
+                self._end_undo(region)
+            yield event
         press = self._press
         if press is None:
             return
@@ -117,18 +119,22 @@ class Scenes:
         press, self._press = self._press, None
         return [] if press is None else [press.command]
 
-    def withdraw(self, command: Undo) -> list[Event]:
-        """End a press in progress by an undo; every region keeps its scene. Empty if none is the latest."""
+    @property
+    def waiting(self) -> int:
+        """Number of the press in progress; 0 without one."""
+        return 0 if self._press is None else self._press.number
+
+    def withdraw(self, command: Undo) -> Iterator[Event]:
+        """End the press in progress by an undo; every region keeps its scene."""
         press = self._press
-        if press is None or not press.is_latest:
-            return []
+        assert press is not None
         chosen = self._chosen(press.command.region)
-        ended = self._abandon(press, RequestError("undone before the scene was learned"))
-        return [ended, CommandReply(command, data={"scenes": self._described(chosen), "text": RESTORED})]
+        yield self._abandon(press, RequestError("undone before the scene was learned"))
+        yield CommandReply(command, data={"scenes": self._described(chosen), "text": RESTORED})
 
     @property
     def undoable(self) -> PendingScenePress | None:
-        """The latest press, if nothing was taught, changed or undone since."""
+        """The latest press whose scenes are in use; None if they were forgotten or changed since."""
         return self._undoable
 
     def undo(self, command: Undo, press: PendingScenePress) -> Iterator[Event]:
@@ -154,20 +160,17 @@ class Scenes:
         """Learn the scene of a region again, because its box was moved."""
         scene, press = self._scenes[region], self._press
         scene.move(box)
-        if self._undoable is not None and region in self._undoable.former:
-            self._undoable.former[region] = None  # the scene before the press is that of the former box
+        self._end_undo(region)
         if press is not None and press.learned.pop(region, None) is not None:
             press.waiting.append(region)
             scene.begin_press(self._clock.monotonic())
 
-    def track_edits(self, edits: int) -> None:
-        """Make the next undo one of the examples, if they were changed: `edits` counts their changes."""
-        if edits == self._edits:
-            return
-        self._edits = edits
-        self._undoable = None
-        if self._press is not None:
-            self._press.is_latest = False
+    def _end_undo(self, region: str) -> None:
+        """Leave a region out of the undo of the press: the camera or its box was moved since."""
+        if self._undoable is not None:
+            self._undoable.former.pop(region, None)
+            if not self._undoable.former:
+                self._undoable = None
 
     def _transaction(self) -> AbstractContextManager[None]:
         return next(iter(self._scenes.values())).transaction()

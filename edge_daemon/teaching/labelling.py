@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from edge_daemon.domain.commands import AddExample, AddPicture, LabelSample, Undo
 from edge_daemon.domain.counted import counted
@@ -39,45 +41,56 @@ UNCERTAIN_S = 15.0
 """Age limit of an uncertain sample that a request refers to without its number."""
 
 
+class WaitingPress(Struct, frozen=True, eq=False):
+    """A press that waits for a frame of its region; `number` is its number among presses and changes."""
+
+    command: AddExample
+    region: str
+    number: int
+
+
 class PendingLabels:
-    """At most 64 presses that wait for a frame, each with its region; pure."""
+    """At most 64 presses that wait for a frame, in the order of their numbers; pure."""
 
     def __init__(self) -> None:
-        self._pending: list[tuple[str, AddExample]] = []
+        self._pending: list[WaitingPress] = []
 
-    def add(self, region: str, press: AddExample) -> None:
+    @property
+    def latest(self) -> int:
+        """Number of the latest press; 0 without one."""
+        return self._pending[-1].number if self._pending else 0
+
+    def add(self, press: WaitingPress) -> None:
         """Queue a press. Raises RequestError when too many are pending."""
         if len(self._pending) >= MAX_PENDING:
             raise RequestError("too many presses are waiting for a frame")
-        self._pending.append((region, press))
+        self._pending.append(press)
 
-    def pop_due(self, region: str, captured_s: float) -> list[AddExample]:
+    def pop_due(self, region: str, captured_s: float) -> list[WaitingPress]:
         """Remove and return the region's presses made before `captured_s` (monotonic)."""
         if not self._pending:
             return []
-        return self._pop(
-            [each for each in self._pending if each[0] == region and each[1].pressed_s < captured_s]
-        )
+        return self._pop(lambda each: each.region == region and each.command.pressed_s < captured_s)
 
-    def pop_expired(self, now: float) -> list[AddExample]:
+    def pop_expired(self, now: float) -> list[WaitingPress]:
         """Remove and return the presses that have waited longer than FRAME_TIMEOUT_S."""
-        return self._pop([each for each in self._pending if now - each[1].pressed_s > FRAME_TIMEOUT_S])
+        return self._pop(lambda each: now - each.command.pressed_s > FRAME_TIMEOUT_S)
 
-    def pop_latest(self) -> list[AddExample]:
+    def pop_latest(self) -> list[WaitingPress]:
         """Remove and return the latest press, with the others of its burst that wait."""
         if not self._pending:
             return []
         latest = self._pending[-1]
-        group = latest[1].group
-        return self._pop([each for each in self._pending if each is latest or each[1].group == group != ""])
+        return self._pop(lambda each: each is latest or each.command.group == latest.command.group != "")
 
-    def pop_all(self) -> list[AddExample]:
+    def pop_all(self) -> list[WaitingPress]:
         """Remove and return all presses."""
-        return self._pop(self._pending)
+        return self._pop(lambda each: True)
 
-    def _pop(self, chosen: list[tuple[str, AddExample]]) -> list[AddExample]:
-        self._pending = [each for each in self._pending if each not in chosen]
-        return [press for _, press in chosen]
+    def _pop(self, chosen: Callable[[WaitingPress], bool]) -> list[WaitingPress]:
+        popped = [each for each in self._pending if chosen(each)]
+        self._pending = [each for each in self._pending if not chosen(each)]
+        return popped
 
 
 class Labeller:
@@ -129,34 +142,44 @@ class Labeller:
             sample.number, region, sample.reason, prediction, frame.seq, frame.captured_at, picture
         )
 
-    def pop_due(self, region: str, captured_s: float) -> list[AddExample]:
+    def pop_due(self, region: str, captured_s: float) -> list[WaitingPress]:
         """Remove and return the pending presses that a frame captured at `captured_s` belongs to."""
         return self._pending.pop_due(region, captured_s)
 
-    def label_pending(self, presses: list[AddExample], observation: Observation) -> Iterator[Event]:
+    def label_pending(self, presses: list[WaitingPress], observation: Observation) -> Iterator[Event]:
         """Label an observation as each press says; an error becomes the reply to its press."""
         for press in presses:
-            yield from reply_on_error(press, self._label(press, observation))
+            labelled = self._label(press.command, observation, number=press.number)
+            yield from reply_on_error(press.command, labelled)
 
     def expire_pending(self, now: float) -> Iterator[Event]:
         """Reply to the presses that no frame followed in time."""
         for press in self._pending.pop_expired(now):
-            yield CommandReply(press, error=f"no frame came within {FRAME_TIMEOUT_S:g} s of the press")
+            error = f"no frame came within {FRAME_TIMEOUT_S:g} s of the press"
+            yield CommandReply(press.command, error=error)
 
-    def withdraw_latest(self, command: Undo) -> list[Event]:
-        """Undo the latest press or burst that waits for a frame; empty if none waits."""
-        presses = self._pending.pop_latest()
-        if not presses:
-            return []
-        replies: list[Event] = [
-            CommandReply(press, error="undone before a frame followed the press") for press in presses
-        ]
+    @property
+    def latest_waiting(self) -> int:
+        """Number of the latest press that waits for a frame; 0 without one."""
+        return self._pending.latest
+
+    def withdraw_latest(self, command: Undo) -> Generator[Event, None, bool]:
+        """Undo the latest press or burst that waits for a frame; return whether that is all of it.
+
+        It is not where a part of the burst is stored already: that part is to be undone, with the reply.
+        """
+        presses = [each.command for each in self._pending.pop_latest()]
+        for press in presses:
+            yield CommandReply(press, error="undone before a frame followed the press")
+        if self._changes.ends_with(presses[0].group):
+            return False
         text = f"{counted(len(presses), 'press', 'presses')} of '{presses[0].label}' withdrawn"
-        return [*replies, CommandReply(command, data={"text": text})]
+        yield CommandReply(command, data={"text": text})
+        return True
 
     def pop_pending(self) -> list[AddExample]:
         """Remove and return the presses that wait for a frame."""
-        return self._pending.pop_all()
+        return [each.command for each in self._pending.pop_all()]
 
     def add_example(self, command: AddExample, region: str) -> Iterator[Event]:
         """Label a recent uncertain sample if the command asks for one, else the first frame after the press.
@@ -173,7 +196,7 @@ class Labeller:
             if observation.region == region and observation.frame.captured_s > command.pressed_s:
                 yield from self._label(command, observation)
                 return
-        self._pending.add(region, command)
+        self._pending.add(WaitingPress(command, region, self._changes.next_number()))
 
     def add_picture(self, command: AddPicture, region: str, now: float) -> Iterator[Event]:
         """Embed a picture file and store it as an example; a known picture is left out.
@@ -235,6 +258,7 @@ class Labeller:
         command: AddExample | LabelSample,
         observation: Observation,
         sample: UncertainSample | None = None,
+        number: int | None = None,
     ) -> Iterator[Event]:
         embedding = observation.embedding
         find_view = self._find_view
@@ -254,7 +278,7 @@ class Labeller:
         )
         # The attempt holds no frame: 64 pending frames take 59 MB.
         attempt = partial(self._add, command, record, observation.frame.seq, sample, view)
-        yield from self._changes.make(command, attempt)
+        yield from self._changes.make(command, attempt, number)
 
     def _add(
         self,

@@ -36,11 +36,11 @@ class Trainer:
 
     `pools` maps each region to its pool. Examples of other embedding spaces than `space` remain in the store
     and are not used. With `peers`, examples of the fleet's peers are used too. `revision` counts the changes
-    of this device's own examples, `edits` those by commands. `fleet` holds the fleet's figures, which are
-    reported beside the counts. `boot_id` is the id of this boot, which new examples are stored with.
-    `objects` holds, by pool, those of the classifiers that compare objects too. `label_uses` describes, by
-    label, the parts of the configuration that name it, such as buttons; replies to commands that end a label
-    have them. `purge` deletes what was removed long ago.
+    of this device's own examples. `fleet` holds the fleet's figures, which are reported beside the counts.
+    `boot_id` is the id of this boot, which new examples are stored with. `objects` holds, by pool, those of
+    the classifiers that compare objects too. `label_uses` describes, by label, the parts of the configuration
+    that name it, such as buttons; replies to commands that end a label have them. `purge` deletes what was
+    removed long ago.
 
     Calls raise EdgeError and change nothing when they fail. After construction no call waits for the store's
     lock; a locked store raises LockedStoreError.
@@ -71,7 +71,7 @@ class Trainer:
         self._evaluations: dict[str, Evaluation] = {}
         self.space = space
         self.boot_id = boot_id
-        self.revision = self.edits = 0
+        self.revision = 0
         self.fleet: FleetFigures | None = None
         self.load(self._stored())
         store.wait_for_lock(0.0)
@@ -203,7 +203,7 @@ class Trainer:
             raise
         if replaced:
             classifier.remove(replaced)
-        self._count_edit()
+        self.revision += 1
         count = self._pools.counts[label]
         yield events.ExampleAdded(example.id, label, record.region, count, seq, command)
         data = {"id": example.id, "label": label, "count": count, "seq": seq, "change": change}
@@ -294,20 +294,16 @@ class Trainer:
 
     def _unload_own(self, ids: Sequence[int]) -> None:
         self.unload(ids)
-        self._count_edit()
+        self.revision += 1
 
     def _reload_own(self) -> None:
         """Reload after a command changed the store; if reading fails, `reload_if_changed` tries later."""
-        self._count_edit()
+        self.revision += 1
         self._outdated = True
         try:
             self._reload()
         except StoreError as exc:
             log.warning("the change takes effect as soon as the store can be read: %s", exc)
-
-    def _count_edit(self) -> None:
-        self.revision += 1
-        self.edits += 1
 
     def _reload(self) -> None:
         """Rebuild the classifiers from the store, in the order of its rows.

@@ -185,7 +185,7 @@ class TwoRegions:
 
     def press(self) -> None:
         """Press the scene of both regions."""
-        self.scenes.learn(commands.LearnScene(self.clock.monotonic(), GPIO))
+        self.scenes.learn(commands.LearnScene(self.clock.monotonic(), GPIO), number=1)
 
     def replies(self) -> list[events.CommandReply]:
         """Return the replies since the last `show`."""

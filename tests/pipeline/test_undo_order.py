@@ -1,0 +1,189 @@
+"""An undo takes back what was pressed or changed last, whether it waits or is made."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain import commands, events
+from edge_daemon.domain.commands import AddExample, AddPicture, Clear, Instruction, Redo, Undo
+from edge_daemon.example_store.store import ExampleStore
+from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
+from tests.harness.scene_harness import Table
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(ExampleStore(tmp_path / "examples.sqlite"))
+
+
+def run(bench: Bench | Table, *instructions: Instruction) -> list[events.CommandReply]:
+    """Run instructions without a frame, shortly after the last one; return the replies."""
+    bench.clock.advance(0.01)
+    bench.happened = list(bench.pipeline.process(None, instructions))
+    return bench.found(events.CommandReply)
+
+
+def label_press(table: Table) -> AddExample:
+    return AddExample("nut", table.clock.monotonic(), GPIO)
+
+
+def shown_scene(table: Table) -> Mapping[str, object]:
+    """Return the state of the scene, as a reply has it."""
+    (shown,) = run(table, commands.ShowScene(GPIO))
+    regions = shown.data["regions"]
+    assert isinstance(regions, dict)
+    scene: Mapping[str, object] = regions["frame"]
+    return scene
+
+
+@contextmanager
+def locked(store: ExampleStore) -> Iterator[None]:
+    """Lock the store as another process does."""
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_an_undo_takes_back_the_change_after_a_waiting_press_and_then_the_press(
+    bench: Bench, store: ExampleStore
+) -> None:
+    for _ in range(3):
+        bench.teach("red", RED)
+    assert run(bench, bench.press("green")) == []
+    run(bench, Clear(GPIO, "red"))
+    (undone,) = run(bench, Undo(GPIO))
+    assert undone.data["text"] == "3 examples of 'red' restored"
+    refused, undone = run(bench, Undo(GPIO))
+    assert refused.error == "undone before a frame followed the press"
+    assert undone.data == {"text": "1 press of 'green' withdrawn"}
+    bench.show(GREEN)
+    assert store.counts == {"red": 3}
+
+
+def test_an_undo_takes_back_the_picture_added_after_a_waiting_press(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.show(RED)
+    picture = np.full((20, 30, 3), BLUE, np.uint8)
+    run(bench, bench.press("green"), AddPicture("blue", picture, b"x", "blue.jpg", GPIO))
+    run(bench, Undo(GPIO))
+    assert store.counts == {}
+    bench.show(GREEN)
+    assert store.counts == {"green": 1}
+
+
+def test_an_undo_withdraws_the_later_of_two_presses_though_the_earlier_was_stored_after_it(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.show(RED)
+    slow = bench.frame(RED)
+    red = AddExample("red", slow.captured_s - 0.05, GPIO)
+    bench.clock.advance(0.05)
+    run(bench, red, bench.press("green"))
+    bench.happened = list(bench.pipeline.process(slow, []))
+    assert store.counts == {"red": 1}
+    assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
+    assert store.counts == {"red": 1}
+
+
+def test_an_undo_takes_back_a_whole_burst_of_which_a_press_waits(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("green", GREEN)
+
+    def press() -> AddExample:
+        return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
+
+    for _ in range(3):
+        bench.show(GREEN, instructions=(press(),))
+    run(bench, press())
+    refused, undone = run(bench, Undo(GPIO))
+    assert refused.error == "undone before a frame followed the press"
+    assert undone.data["text"] == "3 examples of 'green' removed"
+    bench.show(GREEN)
+    assert store.counts == {"green": 1}
+    run(bench, press())
+    assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
+    run(bench, Undo(GPIO))
+    assert store.counts == {}
+
+
+def test_an_undo_takes_back_a_whole_burst_of_which_a_part_waits_for_the_store(
+    bench: Bench, store: ExampleStore
+) -> None:
+    def press() -> AddExample:
+        return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
+
+    bench.teach("red", RED)
+    bench.show(GREEN, instructions=(press(),))
+    with locked(store):
+        bench.show(GREEN, instructions=(press(),))
+        run(bench, press())
+        run(bench, Undo(GPIO))
+    run(bench)
+    assert store.counts == {"red": 1}
+
+
+def test_undos_take_back_a_label_press_and_then_the_scene_press_before_it(table: Table) -> None:
+    table.show(None, frames=3)
+    run(table, table.press_scene())
+    run(table, label_press(table))
+    refused, _ = run(table, Undo(GPIO))
+    assert isinstance(refused.command, AddExample)
+    refused, _ = run(table, Undo(GPIO))
+    assert isinstance(refused.command, commands.LearnScene)
+    table.show(None, frames=10)
+    assert not table.found(events.CommandReply)
+    assert table.store.counts == {}
+
+
+def test_an_undo_takes_back_the_press_that_waits_for_the_store_behind_a_scene(table: Table) -> None:
+    table.show(None, frames=3)
+    with locked(table.store):
+        table.show(None, table.press_scene(), frames=9)
+        table.show("nut", label_press(table))
+        assert run(table, Undo(GPIO)) == []
+    table.show(None, frames=3)
+    assert table.found(events.SceneLearned)
+    assert table.found(events.ExampleUndone)
+    assert table.store.counts == {}
+
+
+def test_undos_take_back_the_example_and_then_the_scene_before_it(table: Table) -> None:
+    table.teach("bolt", "bolt")
+    table.learn_scene()
+    table.teach("nut", "nut")
+    run(table, Undo(GPIO))
+    assert table.store.counts == {"bolt": 1}
+    assert "scenes" in run(table, Undo(GPIO))[-1].data
+    run(table, Redo(GPIO))
+    assert table.store.counts == {"bolt": 1, "nut": 1}
+
+
+def test_a_move_ends_the_undo_of_the_scene_press(table: Table) -> None:
+    table.teach("nut", "nut")
+    table.learn_scene()
+    table.show(None, commands.MoveRegion("frame", (0.0, 0.0, 0.8, 0.8), GPIO))
+    table.show(None, frames=200)
+    (scene,) = table.found(events.SceneLearned)
+    assert scene.automatic
+    run(table, Undo(GPIO))
+    assert table.store.counts == {}
+    assert shown_scene(table)["state"] == "known"
+
+
+def test_another_scene_ends_the_undo_of_the_scene_press(table: Table) -> None:
+    table.learn_scene()
+    table.learn_scene()
+    table.table.tray = "mat"
+    table.show(None, frames=200)
+    assert table.found(events.SceneChanged)
+    (scene,) = table.found(events.SceneLearned)
+    assert scene.automatic
+    assert "nothing to undo" in str(run(table, Undo(GPIO))[-1].error)
+    assert shown_scene(table)["automatic"]
