@@ -181,7 +181,10 @@ class Panel:
         self._worker.start()
 
     def stop(self) -> None:
-        """End the thread, switch the LEDs off and release the pins, unless the thread hangs among them."""
+        """End the thread, switch the LEDs off and release the pins, unless the thread hangs among them.
+
+        A thread that only was late releases them at its end.
+        """
         self._worker.stop()
         if not self._worker.runs:
             self._pins.close()
@@ -208,9 +211,12 @@ class Panel:
 
     def run(self, stop: threading.Event) -> None:
         """Process edges and events until `stop` is set."""
-        while not stop.is_set():
-            self.run_once(WAKE_S)
-            self.turns += 1
+        try:
+            while not stop.is_set():
+                self.run_once(WAKE_S)
+                self.turns += 1
+        finally:
+            self._pins.close()
 
     def run_once(self, timeout_s: float) -> None:
         """Wait for an edge, an event or a deadline, at most `timeout_s`, and process everything pending."""

@@ -21,7 +21,9 @@ from edge_daemon.domain.events import (
     Ready,
     SceneLearned,
 )
+from edge_daemon.panel.gpio import GpioPins
 from edge_daemon.panel.panel import MAX_QUEUED, OnEdge
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
 from edge_daemon.system.clock import SystemClock
 from tests.harness.panel_harness import (
@@ -254,6 +256,35 @@ def test_the_thread_reads_presses_and_ends_when_stopped() -> None:
     assert harness.taught_labels() == ["cat"]
     assert harness.crashes == []
     assert "panel" not in [thread.name for thread in threading.enumerate()]
+
+
+class LatePins(GpioPins):
+    """Pins of a library that is slow at a health check, until it `may_go_on`."""
+
+    def __init__(self, factory: object) -> None:
+        super().__init__(factory)
+        self.is_late, self.may_go_on = threading.Event(), threading.Event()
+
+    def health_check(self) -> None:
+        self.is_late.set()
+        self.may_go_on.wait(10)
+
+
+def test_a_thread_that_ends_after_the_stop_releases_the_pins() -> None:
+    buttons = SimulatedButtons()
+    late = LatePins(buttons.factory)
+    harness = PanelHarness(pins=late, clock=SystemClock())
+    harness.panel.start()
+    assert late.is_late.wait(5)
+    harness.panel.stop()
+    late.may_go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "panel":
+            thread.join(5)
+
+    after = PanelHarness(pins=GpioPins(buttons.factory))
+    after.panel.open()  # would raise if a pin were still claimed
+    after.panel.stop()
 
 
 @pytest.mark.parametrize(
