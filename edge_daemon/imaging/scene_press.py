@@ -19,8 +19,11 @@ PRESS_FRAMES = 7
 TIMEOUT_S = 4.0
 """Longest time from the press to its last picture: a hand may leave the view meanwhile."""
 
+FIRST_TIMEOUT_S = 5.0
+"""The same while no picture has come: the slowest camera has one in four seconds, and it arrives later."""
+
 SLOW_FRAMES, SLOW_TIMEOUT_S = 3, 12.5
-"""The same for a camera of at most two frames a second; the slowest has one in four seconds."""
+"""The same for a camera of at most two frames a second."""
 
 _INTERVAL_S = 0.12
 _SLOW_INTERVAL_S = 0.5
@@ -65,7 +68,10 @@ class ScenePress:
 
     def check_time(self, now: float) -> None:
         """Raise RequestError if the time is over."""
-        timeout_s = SLOW_TIMEOUT_S if self._is_slow() else TIMEOUT_S
+        if self._first is None:
+            timeout_s = FIRST_TIMEOUT_S
+        else:
+            timeout_s = SLOW_TIMEOUT_S if self._is_slow() else TIMEOUT_S
         if now - self._pressed_s <= timeout_s:
             return
         if self._moved:
@@ -74,7 +80,7 @@ class ScenePress:
 
     def _is_slow(self) -> bool:
         """Return whether the pictures come slowly; so does a second one that has not come yet."""
-        return self._first is not None and self._least_gap_s >= _SLOW_INTERVAL_S
+        return self._least_gap_s >= _SLOW_INTERVAL_S
 
     def _check(self, sample: SceneReference) -> None:
         if min(sample.cells.shape[1:]) < MIN_CELLS:

@@ -9,14 +9,15 @@ from edge_daemon.domain.commands import TakeSnapshot
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, Event, Snapshot
 from edge_daemon.domain.types import Frame
+from edge_daemon.imaging.scene_press import SLOW_TIMEOUT_S
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 MAX_WAITING = 64
 
-FRAME_TIMEOUT_S = 5.0
-"""Longest time that a request waits for a frame."""
+FRAME_TIMEOUT_S = SLOW_TIMEOUT_S
+"""Longest time that a request waits for a frame: a network camera may take over five seconds."""
 
 
 class Snapshots:

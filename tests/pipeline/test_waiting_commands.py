@@ -55,6 +55,15 @@ def test_a_snapshot_that_finds_no_frame_gets_an_error(bench: Bench) -> None:
     assert run(bench, TakeSnapshot(GPIO), commands.CameraFailed("unplugged")) == []
     bench.clock.advance(FRAME_TIMEOUT_S + 0.1)
     (reply,) = run(bench)
-    assert reply.error == "no frame came within 5 s of the request"
+    assert reply.error == "no frame came within 12.5 s of the request"
     bench.show(RED)
     assert not bench.found(events.Snapshot)
+
+
+def test_a_snapshot_waits_for_a_network_camera_with_over_five_seconds_between_frames(bench: Bench) -> None:
+    bench.show(RED)
+    run(bench, TakeSnapshot(GPIO))
+    bench.clock.advance(5.5)
+    assert run(bench) == []
+    bench.show(RED)
+    assert bench.found(events.Snapshot)
