@@ -20,7 +20,7 @@ from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.json_input import decode_json
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 15.0
 """Longest wait for the reply; a press takes up to four seconds."""
 
 _EPILOG = """\
