@@ -21,8 +21,8 @@ from edge_daemon.system.json_input import decode_json
 MAX_IDS = 2000
 """As many as the page lists. Their digits have room in a body of 16 kB up to id 9,999,999."""
 MAX_PENDING = 64
-TIMEOUT_S = 8.0
-"""Longer than the pipeline waits for a frame, so that the pipeline's own error comes first."""
+TIMEOUT_S = 14.0
+"""Longer than the pipeline waits for frames of a slow camera, so that its own error comes first."""
 
 _MAX_ERROR_CHARACTERS = 200
 
