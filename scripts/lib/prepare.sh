@@ -149,11 +149,12 @@ prepare_venv() {
 }
 
 # was_moved VENV: true if it was made at another path, as before a move or in a copied checkout: its commands and the
-# installed program lead there.
+# installed program lead there. A link to an environment elsewhere was not moved.
 was_moved() {
     local made
     made=$(sed -n 's/^command = .* -m venv //p' "$1/pyvenv.cfg" 2>/dev/null) || return 1
-    [ -n "$made" ] && [[ $made != *"$(pwd -P)/$1" ]]
+    made=/${made#*/} # without the options before it
+    [ "$made" != / ] && [ "$made" != "$(pwd -P)/$1" ] && [ "$made" != "$(realpath "$1")" ]
 }
 
 # End with one line if this user can't write in .venv, as after `sudo scripts/run`.

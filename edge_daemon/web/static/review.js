@@ -16,7 +16,7 @@ let examples = [];
 let filter = "all";
 let visible = false;
 let timer = 0;
-let busy = false;
+let busy = null;
 let stale = false;
 
 const matches = (example) => filter === "all" || (filter === "cell" ? isInCell(example) : Boolean(example[filter]));
@@ -59,13 +59,14 @@ function show() {
   if (focused?.startsWith("example-")) byId(focused)?.focus({ preventScroll: true });
 }
 
-// One list at a time: it takes a small device seconds.
+// One list at a time: it takes seconds, and may never come after a lost connection.
 async function refresh() {
   stale = busy;
   if (busy) return;
-  busy = true;
+  const own = (busy = {});
   try {
     const data = await get("/api/examples");
+    if (busy !== own) return;
     examples = data.examples;
     const labels = [...new Set(examples.map(({ label }) => label))];
     const older = data.total > examples.length ? `, the newest ${examples.length} shown` : "";
@@ -79,9 +80,10 @@ async function refresh() {
     show();
     drawMap(examples, (id) => select(id));
   } catch (error) {
+    if (busy !== own) return;
     showError(error);
   }
-  busy = false;
+  busy = null;
   if (stale) refreshSoon();
 }
 
@@ -123,6 +125,7 @@ async function move(event) {
 
 export function startReview() {
   startSelection(remove);
+  connection.on("down", () => (busy = null));
   connection.on("edit", refreshSoon);
   connection.on("examples", refreshSoon);
   connection.on("hello", () => {

@@ -24,7 +24,6 @@ let stream = null;
 let socket = null;
 let awake = null;
 
-// Browsers offer a camera to pages over HTTPS and of their own machine only.
 const canGive = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 function show() {
@@ -39,11 +38,12 @@ function show() {
 }
 
 async function start() {
-  byId("give-camera").disabled = true;
   const [width, height] = asked.size;
   const wanted = { width: { ideal: width }, height: { ideal: height }, facingMode: { ideal: "environment" } };
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    const opened = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    if (stream) return opened.getTracks().forEach((track) => track.stop());
+    stream = opened;
     video.srcObject = stream;
     await video.play();
   } catch (error) {
@@ -75,7 +75,7 @@ function closed(which, code, reason) {
   }
 }
 
-// The picture is drawn when it is asked for, so it is never an old one; a larger one is scaled down.
+// Drawn when asked for, so never old.
 function send(to) {
   const scale = Math.min(1, Math.max(...asked.size) / Math.max(video.videoWidth, video.videoHeight));
   canvas.width = Math.round(video.videoWidth * scale);
