@@ -69,6 +69,14 @@ def _examples(steps: Collection[Step]) -> str:
     return f"{counted(len(steps), 'example')} of {of}"
 
 
+class LiveChange(NamedTuple):
+    """A change that is not undone: its number in the history, its place in the order, and its key."""
+
+    number: int
+    made: int
+    key: str
+
+
 class ChangeHistory:
     """The latest changes of the examples, in the store's own file. Every call is within a transaction.
 
@@ -94,6 +102,11 @@ class ChangeHistory:
             if self._number is None:
                 self._number = self._join() or self._insert()
             self._connection.query("INSERT INTO change_steps VALUES (?, ?, ?, ?, ?, ?)", self._number, *step)
+
+    def live(self) -> list[LiveChange]:
+        """Return the changes that are not undone; an undo takes the last one."""
+        rows = self._connection.query("SELECT id, made, key FROM changes WHERE undone IS NULL ORDER BY made")
+        return [LiveChange(*row) for row in rows]
 
     def newest(self) -> int | None:
         """Return the number of the latest change that is not undone; None without one."""
@@ -182,7 +195,9 @@ class ChangeHistory:
         if not self._key:
             return None
         return self._first(
-            f"UPDATE changes SET made = {_NEXT} WHERE key = ? AND undone IS NULL RETURNING id", self._key
+            f"UPDATE changes SET made = {_NEXT} WHERE id = (SELECT id FROM changes WHERE key = ?"
+            " AND undone IS NULL ORDER BY made DESC LIMIT 1) RETURNING id",
+            self._key,
         )
 
     def _insert(self) -> int:

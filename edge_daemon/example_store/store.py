@@ -58,7 +58,7 @@ class ExampleStore:
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover, create=create)
         self._table = ExampleTable(self._connection)
         self.former_objects = self._table.former_objects
-        self._history = ChangeHistory(self._connection)
+        self.history = ChangeHistory(self._connection)
         self.scenes = SceneTable(self._connection)
 
     @classmethod
@@ -114,7 +114,7 @@ class ExampleStore:
         """
         with self._connection.transaction() as outermost:
             if outermost:
-                self._history.begin(key)
+                self.history.begin(key)
             yield
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -165,7 +165,7 @@ class ExampleStore:
         with self.transaction(record.group):
             example = self._table.insert(record, label)
             if not record.origin:
-                self._history.record([Step(example.id, label, False, label, True)])
+                self.history.record([Step(example.id, label, False, label, True)])
         return example
 
     def undo(self, number: int | None = None) -> Change:
@@ -175,7 +175,7 @@ class ExampleStore:
         in the history, the newest burst of this device is removed. Raises NoExamplesError.
         """
         with self.transaction():
-            return self._history.undo(number, self._now())
+            return self.history.undo(number, self._now())
 
     def redo(self, number: int | None = None) -> Change:
         """Redo the change undone last, or the one with this number; return what that did.
@@ -183,11 +183,11 @@ class ExampleStore:
         Raises NoExamplesError if there is none, or if all its examples were changed since.
         """
         with self.transaction():
-            return self._history.redo(number, self._now())
+            return self.history.redo(number, self._now())
 
     def newest_change(self) -> int | None:
         """Return the number of the latest change, for `undo`; None without one."""
-        return self._history.newest()
+        return self.history.newest()
 
     def clear(self, label: str | None = None) -> list[int]:
         """Remove all examples, or those of one label, peers' too; return their ids.
@@ -199,14 +199,14 @@ class ExampleStore:
             rows = self.query(statement, self._now(), label)
             if label is not None and not rows:
                 raise NoExamplesError(f"the store holds no examples of '{label}'")
-            self._history.record(Step(one, name, True, name, False) for one, name in sorted(rows))
+            self.history.record(Step(one, name, True, name, False) for one, name in sorted(rows))
         return [row[0] for row in rows]
 
     def remove(self, ids: Iterable[int]) -> list[int]:
         """Remove the live examples among `ids`; return their ids."""
         with self.transaction():
             removed = self._update_each(_REMOVE, ids, self._now())
-            self._history.record(Step(one, name, True, name, False) for one, name in removed)
+            self.history.record(Step(one, name, True, name, False) for one, name in removed)
         return [one for one, _ in removed]
 
     def restore(self, ids: Iterable[int]) -> list[int]:
@@ -214,7 +214,7 @@ class ExampleStore:
         statement = "UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL"
         with self.transaction():
             restored = self._update_each(statement, ids)
-            self._history.record(Step(one, name, False, name, True) for one, name in restored)
+            self.history.record(Step(one, name, False, name, True) for one, name in restored)
         return [one for one, _ in restored]
 
     def relabel(self, ids: Iterable[int], label: str) -> list[int]:
@@ -262,7 +262,7 @@ class ExampleStore:
             if before == label:
                 continue
             self.query("UPDATE examples SET label = ? WHERE id = ?", label, one)
-            self._history.record([Step(one, before, True, label, True)])
+            self.history.record([Step(one, before, True, label, True)])
 
     def replace_embeddings(
         self,

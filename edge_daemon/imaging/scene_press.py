@@ -22,7 +22,7 @@ TIMEOUT_S = 4.0
 FIRST_TIMEOUT_S = 5.0
 """The same while no picture has come: the slowest camera has one in four seconds, and it arrives later."""
 
-SLOW_FRAMES, SLOW_TIMEOUT_S = 3, 12.5
+SLOW_FRAMES, SLOW_TIMEOUT_S = 3, 13.0
 """The same for a camera of at most two frames a second."""
 
 _INTERVAL_S = 0.12

@@ -75,7 +75,7 @@ class Pipeline:
         self._fleet = fleet
         self.space = embedder.space
         """The embedding space in use; any thread may ask."""
-        self._changes = PendingChanges(clock)
+        self._changes = PendingChanges(clock, trainer.live_changes)
         self._scenes = None if scenes is None else scenes.scenes
         self._view_classifiers = {} if scenes is None else scenes.view_classifiers
         classifiers = self._view_classifiers
@@ -273,19 +273,26 @@ class Pipeline:
 
     def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
         """Withdraw the latest press that waits for frames, if no change followed it, else undo a change."""
-        if command.change is None:
-            label, changed = self._labeller.latest_waiting, self._changes.latest
-            if self._scenes is not None and self._scenes.waiting > max(label, changed):
-                yield from self._scenes.withdraw(command)
-                return
-            if label > changed and (yield from self._labeller.withdraw_latest(command)):
-                return
-        yield from self._changes.make(command, partial(self._undo_latest, command))
+        execute = partial(self._trainer.execute, command)
+        if command.change is not None:
+            yield from self._changes.make(command, execute)
+            return
+        learned = None if self._scenes is None else self._scenes.undoable
+        changed = self._changes.latest(0 if learned is None else learned.number)
+        label = self._labeller.latest_waiting
+        if self._scenes is not None and self._scenes.waiting > max(label, changed):
+            yield from self._scenes.withdraw(command)
+        elif label > changed:
+            if not (yield from self._labeller.withdraw_latest(command)):
+                yield from self._changes.make(command, execute)
+        else:
+            number = self._changes.next_number()
+            yield from self._changes.make(command, partial(self._undo_latest, command, number), number)
 
-    def _undo_latest(self, command: commands.Undo) -> Iterator[events.Event]:
-        """Undo the press for a scene, if that was the latest change, else a change of the examples."""
+    def _undo_latest(self, command: commands.Undo, number: int) -> Iterator[events.Event]:
+        """Undo the scene press if it was the latest change before `number`, else a change of the examples."""
         press = None if self._scenes is None else self._scenes.undoable
-        if press is None or press.number < self._changes.latest_made or command.change is not None:
+        if press is None or not self._changes.latest_made < press.number < number:
             return self._trainer.execute(command)
         return self._required_scenes().undo(command, press)
 

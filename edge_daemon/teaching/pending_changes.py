@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from edge_daemon.domain.commands import AddExample, AddPicture, Command, Undo
-from edge_daemon.domain.errors import EdgeError, RequestError
-from edge_daemon.domain.events import (
-    Cleared,
-    CommandReply,
-    Event,
-    ExampleAdded,
-    ExamplesEdited,
-    ExampleUndone,
-)
+from edge_daemon.domain.commands import AddExample, AddPicture, Command, ForgetScene, Undo
+from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
+from edge_daemon.domain.events import CommandReply, Event
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.example_store.change_history import MAX_CHANGES
+from edge_daemon.example_store.change_history import MAX_CHANGES, LiveChange
 from edge_daemon.system.sqlite import LockedStoreError
 
 log = logging.getLogger(__name__)
@@ -64,7 +57,7 @@ class _Change(Struct, frozen=True):
         return ""
 
 
-class _MadeChange(NamedTuple):
+class _Numbered(NamedTuple):
     number: int
     key: str
 
@@ -73,15 +66,20 @@ class PendingChanges:
     """At most 64 commands that wait while another process holds the store's lock; retried in order.
 
     Presses and changes take a number when they are accepted: an undo takes back what has the highest one,
-    whether it waits or is made. Every call comes from one thread, and no call blocks.
+    whether it waits or is made. `live` reads the changes in the store. Every call comes from one thread, and
+    no call blocks.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, live: Callable[[], Sequence[LiveChange]]) -> None:
         self._clock = clock
+        self._live = live
         self._pending: deque[_Change] = deque()
         self._numbers = count(1)
-        self._made: deque[_MadeChange] = deque(maxlen=MAX_CHANGES)
-        """The changes of the examples that undos without a number take back, the next one last."""
+        self._made: dict[LiveChange, int] = {}
+        """The changes in the store with their numbers; an undo without a number takes the last one."""
+        self._forgotten = 0
+        """Highest number of the changes that the store no longer keeps."""
+        self._read_made(0)
 
     def next_number(self) -> int:
         """Return the number of a press or change that is accepted now."""
@@ -90,17 +88,37 @@ class PendingChanges:
     @property
     def latest_made(self) -> int:
         """Highest number of the changes of the examples that were made and not undone; 0 without one."""
-        return max((each.number for each in self._made), default=0)
+        return max([self._forgotten, *self._made.values()])
 
-    @property
-    def latest(self) -> int:
-        """Highest number of the changes that were made or wait; 0 without one."""
-        return max([self.latest_made, *(each.number for each in self._pending)])
+    def latest(self, scene_press: int) -> int:
+        """Return the highest number that an undo finds once the waiting commands are done; 0 without one.
+
+        `scene_press` is the number of the scene press that can be undone, 0 without one.
+        """
+        self._read_made(self.next_number())  # another process may have changed the store
+        made, scene_press = self._after_waiting(scene_press)
+        return max([scene_press, *(each.number for each in made)], default=0)
 
     def ends_with(self, key: str) -> bool:
         """Return whether the next undo takes back the burst or batch with this key, or a part of it."""
-        last = self._pending or self._made
-        return bool(key and last and last[-1].key == key)
+        made, _ = self._after_waiting(0)
+        return bool(key and made and made[-1].key == key)
+
+    def _after_waiting(self, scene_press: int) -> tuple[list[_Numbered], int]:
+        """Return the changes, and the scene press, that the waiting commands will leave to later undos."""
+        made = [_Numbered(self._forgotten, "")]
+        made += [_Numbered(number, change.key) for change, number in self._made.items()]
+        for waiting in self._pending:
+            match waiting.command:
+                case Undo(change=None) if scene_press > max((each.number for each in made), default=0):
+                    scene_press = 0
+                case Undo(change=None):
+                    del made[-1:]
+                case Undo() | ForgetScene():
+                    pass
+                case _:
+                    made.append(_Numbered(waiting.number, waiting.key))
+        return made, scene_press
 
     def make(self, command: Command, attempt: Attempt, number: int | None = None) -> Iterator[Event]:
         """Make a change, or queue it if the store is locked or earlier changes are pending.
@@ -143,19 +161,16 @@ class PendingChanges:
             yield from happened
 
     def _attempt(self, change: _Change) -> Iterator[Event]:
-        """Make a change; note it if it changed examples."""
-        noted = False
-        for event in change.attempt():
-            if not noted and isinstance(event, ExampleAdded | ExampleUndone | Cleared | ExamplesEdited):
-                self._note(change)
-                noted = True
-            yield event
+        yield from change.attempt()
+        self._read_made(change.number)
 
-    def _note(self, change: _Change) -> None:
-        if isinstance(change.command, Undo) and change.command.change is None:
-            if self._made:
-                self._made.pop()
+    def _read_made(self, number: int) -> None:
+        """Read the changes in the store; new ones get this number, and so do those that a burst joined."""
+        try:
+            live = self._live()
+        except StoreError:
             return
-        if change.key and self._made and self._made[-1].key == change.key:
-            self._made.pop()
-        self._made.append(_MadeChange(change.number, change.key))
+        former, self._made = self._made, {each: self._made.get(each, number) for each in live}
+        if len(live) == MAX_CHANGES:
+            dropped = (of for each, of in former.items() if each.made < live[0].made)
+            self._forgotten = max([self._forgotten, *dropped])

@@ -14,6 +14,7 @@ from edge_daemon.domain.commands import AddExample, AddPicture, ClockSet, Comman
 from edge_daemon.domain.errors import EdgeError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import ClassReport, Evaluation, Example, FleetFigures
+from edge_daemon.example_store.change_history import LiveChange
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S, shift_times
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
@@ -115,6 +116,10 @@ class Trainer:
         if self._purge is not None:
             self._purge.run_if_due()
         self._store.checkpoint_if_idle(now_s)
+
+    def live_changes(self) -> list[LiveChange]:
+        """Return the changes in the store that are not undone, the latest last. Raises StoreError."""
+        return self._store.history.live()
 
     def classifier(self, region: str) -> OpenSetClassifier:
         """Return the classifier of the region's pool; it is the same object for every call."""

@@ -187,3 +187,60 @@ def test_another_scene_ends_the_undo_of_the_scene_press(table: Table) -> None:
     assert scene.automatic
     assert "nothing to undo" in str(run(table, Undo(GPIO))[-1].error)
     assert shown_scene(table)["automatic"]
+
+
+def test_an_undo_by_number_leaves_the_order_of_the_others(table: Table) -> None:
+    table.teach("bolt", "bolt")
+    table.learn_scene()
+    table.teach("nut", "nut")
+    run(table, Undo(GPIO, change=table.store.newest_change()))
+    assert table.store.counts == {"bolt": 1}
+    assert "scenes" in run(table, Undo(GPIO))[-1].data
+    assert table.store.counts == {"bolt": 1}
+
+
+def test_bursts_of_two_buttons_are_two_changes_after_a_scene(table: Table) -> None:
+    table.teach("bolt", "bolt")
+    table.learn_scene()
+    for _ in range(3):
+        for label in ("nut", "screw"):
+            table.show("nut", AddExample(label, table.clock.monotonic(), GPIO, group=label), frames=2)
+    assert table.store.counts == {"bolt": 1, "nut": 3, "screw": 3}
+    run(table, Undo(GPIO))
+    run(table, Undo(GPIO))
+    assert table.store.counts == {"bolt": 1}
+    assert "scenes" in run(table, Undo(GPIO))[-1].data
+
+
+def test_a_change_without_effect_does_not_keep_a_press_from_being_withdrawn(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.teach("red", RED)
+    run(bench, bench.press("green"))
+    run(bench, commands.Merge(("red",), "red", GPIO), Clear(GPIO, "blue"))
+    assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
+    assert store.counts == {"red": 1}
+
+
+def test_an_undo_that_waits_for_the_store_is_done_for_the_next_one(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    bench.teach("blue", BLUE)
+    run(bench, bench.press("green"))
+    with locked(store):
+        run(bench, Clear(GPIO, "red"))
+        assert run(bench, Undo(GPIO)) == []
+        assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
+    run(bench)
+    assert store.counts == {"red": 1, "blue": 1}
+
+
+def test_a_burst_around_a_scene_press_is_undone_alone(table: Table) -> None:
+    def press() -> AddExample:
+        return AddExample("nut", table.clock.monotonic(), GPIO, group="held")
+
+    table.show("nut", press(), frames=2)
+    table.learn_scene()
+    run(table, press())
+    replies = run(table, Undo(GPIO))
+    assert table.store.counts == {}
+    assert not any("scenes" in reply.data for reply in replies)

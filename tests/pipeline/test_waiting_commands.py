@@ -55,7 +55,7 @@ def test_a_snapshot_that_finds_no_frame_gets_an_error(bench: Bench) -> None:
     assert run(bench, TakeSnapshot(GPIO), commands.CameraFailed("unplugged")) == []
     bench.clock.advance(FRAME_TIMEOUT_S + 0.1)
     (reply,) = run(bench)
-    assert reply.error == "no frame came within 12.5 s of the request"
+    assert reply.error == "no frame came within 13 s of the request"
     bench.show(RED)
     assert not bench.found(events.Snapshot)
 
