@@ -18,7 +18,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.connection import Connection
 
 from edge_daemon.domain.errors import WebError
-from edge_daemon.web import security
 from edge_daemon.web.listener import BoundedListener
 from tests.harness.daemon_harness import wait_until
 from tests.harness.mosquitto import free_port
@@ -153,26 +152,6 @@ def test_malformed_requests_get_a_one_line_error(open_site: WebHarness, verb: st
     assert reply.status_code == 400
     assert 0 < len(reply.json()["error"]) < 250
     assert count(open_site) == before
-
-
-def test_oversize_requests_are_refused_announced_or_not(open_site: WebHarness) -> None:
-    big = b'{"label": "' + b"x" * 20_000 + b'"}'
-    kind = {"content-type": "application/json"}
-    with open_site.client() as client:
-        assert client.post("/api/teach", content=big, headers=kind).status_code == 413
-    with open_site.client() as client:
-        assert client.post("/api/teach", content=iter([big]), headers=kind).status_code == 413
-    with open_site.client() as client:
-        assert client.get("/", headers={"x-long": "y" * 70_000}).status_code in (400, 431)
-
-
-def test_a_body_above_the_limit_is_refused_before_its_end_if_that_is_far(
-    open_site: WebHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(security, "DRAIN_S", 0.3)
-    head = b"POST /api/picture?label=a HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Edge-Daemon: 1\r\n"
-    head += b"Content-Type: application/octet-stream\r\nContent-Length: 99999999\r\n\r\n"
-    assert b" 413 " in raw(open_site, head + b"x" * 100)
 
 
 def test_bytes_that_are_not_http_are_refused(open_site: WebHarness) -> None:
