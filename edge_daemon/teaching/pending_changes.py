@@ -50,7 +50,7 @@ class _Change(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Changes with the same key are undone together; empty for a change of its own."""
+        """Changes with the same key are undone together. It is empty for a single change."""
         match self.command:
             case AddExample(group=key) | AddPicture(batch=key):
                 return key

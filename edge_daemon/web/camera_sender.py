@@ -57,7 +57,7 @@ class SenderSocket(Protocol):
 
 
 class GiveBody(RequestBody, frozen=True):
-    """The first message of a sender: a secret of its own, by which it is known when it connects again."""
+    """The first message of a sender: a secret by which it is recognised when it connects again."""
 
     token: Annotated[str, Meta(pattern="^[0-9a-f]{32}" + END)]
 
