@@ -126,6 +126,7 @@ def test_a_browser_gives_its_camera_and_takes_it_back(given: GivenSite, visit: V
 def test_two_clicks_leave_one_open_camera(given: GivenSite, visit: Visit) -> None:
     """A second stream would keep the camera on after the stop."""
     page = visit("desk").open(given.url)
+    expect(page.locator("#give-camera")).to_be_visible()  # a hidden button takes no focus
     page.evaluate(
         """() => {
             const media = navigator.mediaDevices;
