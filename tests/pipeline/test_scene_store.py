@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +16,9 @@ from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
 from edge_daemon.teaching.stored_scenes import StoredScenes
+from tests.harness.locked_store import locked
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
 from tests.harness.simulated_table import SimulatedTable
-
-
-@contextmanager
-def locked(store: ExampleStore) -> Iterator[None]:
-    """Hold the write lock, as another process does."""
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 @pytest.fixture

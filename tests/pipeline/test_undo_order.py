@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, AddPicture, Clear, Instruction, Redo, Undo
 from edge_daemon.example_store.store import ExampleStore
+from tests.harness.locked_store import locked
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 from tests.harness.scene_harness import Table
 
@@ -40,15 +39,6 @@ def shown_scene(table: Table) -> Mapping[str, object]:
     assert isinstance(regions, dict)
     scene: Mapping[str, object] = regions["frame"]
     return scene
-
-
-@contextmanager
-def locked(store: ExampleStore) -> Iterator[None]:
-    """Lock the store as another process does."""
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 def test_an_undo_takes_back_the_change_after_a_waiting_press_and_then_the_press(
