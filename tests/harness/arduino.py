@@ -67,7 +67,7 @@ class ArduinoUno:
     def __init__(self, program: Path, simulator: Path) -> None:
         self._board, self._port = os.openpty()
         self.port = os.ttyname(self._port)
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed at the end
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed at the end
         self._process = subprocess.Popen(
             [simulator, program], stdin=self._board, stdout=self._board, stderr=self._log
         )
@@ -90,8 +90,8 @@ class ArduinoUno:
 
     def pulse_us(self) -> int:
         """Return the length of the servo's present pulses; 0 before the first one."""
-        self._log.seek(0)
-        pulses = [line.split()[1] for line in self._log.read().splitlines() if line.startswith("pulse ")]
+        written = os.pread(self._log.fileno(), 1 << 20, 0)  # a seek would move the simulator's position too
+        pulses = [line.split()[1] for line in written.decode().splitlines() if line.startswith("pulse ")]
         return int(pulses[-1]) if pulses else 0
 
     def wait_for_pulse(self, length_us: int) -> None:
