@@ -17,6 +17,15 @@ _MAX_NAMED = 3
 _NEXT = "(SELECT coalesce(max(max(made, coalesce(undone, 0))), 0) + 1 FROM changes)"
 _BEFORE, _AFTER = "before", "after"
 
+_EFFECT = (
+    "(SELECT first.example, first.label_before, first.live_before, last.label_after, last.live_after"
+    " FROM (SELECT min(rowid) AS one, max(rowid) AS other FROM change_steps WHERE change = ?"
+    " GROUP BY example)"
+    " JOIN change_steps first ON first.rowid = one JOIN change_steps last ON last.rowid = other"
+    " WHERE (first.label_before, first.live_before) <> (last.label_after, last.live_after))"
+)
+"""One step an example: a burst in a full class adds examples that it replaces later."""
+
 
 class Step(NamedTuple):
     """The label of an example, and whether it was in use, before and after a change."""
@@ -174,29 +183,37 @@ class ChangeHistory:
     def _apply(self, number: int, removed_at: str, old: str, new: str) -> Change:
         """Set the examples that still are as the history says to the other side of the change."""
         still = (
-            f"s.change = ? AND s.example = examples.id AND examples.label = s.label_{old}"
+            f"s.example = examples.id AND examples.label = s.label_{old}"
             f" AND (examples.removed_at IS NULL) = s.live_{old} AND examples.{INTACT}"
         )
         rows = self._connection.query(
             f"SELECT s.example, s.label_{old}, s.live_{old}, s.label_{new}, s.live_{new}"
-            f" FROM change_steps s, examples WHERE {still} ORDER BY s.example",
+            f" FROM {_EFFECT} s, examples WHERE {still} ORDER BY s.example",
             number,
         )
         self._connection.query(
             f"UPDATE examples SET label = s.label_{new},"
-            f" removed_at = CASE WHEN s.live_{new} THEN NULL ELSE ? END FROM change_steps s WHERE {still}",
+            f" removed_at = CASE WHEN s.live_{new} THEN NULL ELSE ? END FROM {_EFFECT} s WHERE {still}",
             *(removed_at, number),
         )
         steps = (Step(one, was, bool(lived), label, bool(lives)) for one, was, lived, label, lives in rows)
         return Change(number, tuple(steps))
 
     def _join(self) -> int | None:
-        """Return the change with the current key, now the latest one; None without one."""
+        """Return the change with the current key, now the latest one; None without one.
+
+        A burst whose examples were changed since is not continued: neither would be undone whole.
+        """
         if not self._key:
             return None
+        later = (
+            "SELECT 1 FROM changes later CROSS JOIN change_steps s ON s.change = later.id"
+            " WHERE later.undone IS NULL AND later.made > c.made AND s.example IN"
+            " (SELECT example FROM change_steps WHERE change = c.id)"
+        )
         return self._first(
-            f"UPDATE changes SET made = {_NEXT} WHERE id = (SELECT id FROM changes WHERE key = ?"
-            " AND undone IS NULL ORDER BY made DESC LIMIT 1) RETURNING id",
+            f"UPDATE changes SET made = {_NEXT} WHERE id = (SELECT id FROM changes c WHERE key = ?"
+            f" AND undone IS NULL AND NOT EXISTS ({later}) ORDER BY made DESC LIMIT 1) RETURNING id",
             self._key,
         )
 

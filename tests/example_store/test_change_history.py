@@ -153,3 +153,35 @@ def test_rename_and_merge_refuse_what_is_not_there_and_what_is_there_already(sto
     assert store.counts == {"cat": 1, "dog": 1}
     assert len(store.merge(["cat", "dog"], "dog")) == 1
     assert store.counts == {"dog": 2}
+
+
+def test_a_burst_that_replaced_its_own_examples_is_undone_and_redone_whole(store: ExampleStore) -> None:
+    """As the presses of a held button do in a class that is full."""
+    store.add(unit(0), "cat")
+    for seed in range(1, 4):
+        with store.transaction("held"):
+            newest = store.add(unit(seed), "cat").id
+            store.remove([newest - 1])
+    kept = store.counts, [one.id for one in store]
+    assert store.undo().text == "1 example of 'cat' removed; 1 example of 'cat' restored"
+    assert [one.id for one in store] == [1]
+    store.redo()
+    assert (store.counts, [one.id for one in store]) == kept
+
+
+def test_a_burst_that_was_renamed_and_continued_is_undone_and_redone_step_by_step(
+    store: ExampleStore,
+) -> None:
+    for seed in range(3):
+        store.add(unit(seed), "cat", group="held")
+    store.rename("cat", "dog")
+    for seed in range(3, 5):
+        store.add(unit(seed), "cat", group="held")
+    states = [{"dog": 3, "cat": 2}, {"dog": 3}, {"cat": 3}, {}]
+    assert store.counts == states[0]
+    for state in states[1:]:
+        store.undo()
+        assert store.counts == state
+    for state in reversed(states[:-1]):
+        store.redo()
+        assert store.counts == state
