@@ -56,10 +56,20 @@ class _Change(Struct, frozen=True):
                 return key
         return ""
 
+    @property
+    def is_undo(self) -> bool:
+        """True for an undo of the latest change, whichever that is then."""
+        return isinstance(self.command, Undo) and self.command.change is None
+
 
 class _Numbered(NamedTuple):
     number: int
     key: str
+
+
+class _Settled(NamedTuple):
+    key: str
+    is_made: bool
 
 
 class PendingChanges:
@@ -74,6 +84,8 @@ class PendingChanges:
         self._clock = clock
         self._live = live
         self._pending: deque[_Change] = deque()
+        self._settled: list[_Settled] = []
+        """The changes that waited, until undos that wait behind them take them back, the next one last."""
         self._numbers = count(1)
         self._made: dict[LiveChange, int] = {}
         """The changes in the store with their numbers; an undo without a number takes the last one."""
@@ -82,7 +94,11 @@ class PendingChanges:
         self._read_made(0)
 
     def next_number(self) -> int:
-        """Return the number of a press or change that is accepted now."""
+        """Return the number of a press or change that is accepted now.
+
+        Changes that another process made until now, as an import does, come before it.
+        """
+        self._read_made(next(self._numbers))
         return next(self._numbers)
 
     @property
@@ -95,7 +111,7 @@ class PendingChanges:
 
         `scene_press` is the number of the scene press that can be undone, 0 without one.
         """
-        self._read_made(self.next_number())  # another process may have changed the store
+        self._read_made(next(self._numbers))
         made, scene_press = self._after_waiting(scene_press)
         return max([scene_press, *(each.number for each in made)], default=0)
 
@@ -117,6 +133,7 @@ class PendingChanges:
                 case Undo() | ForgetScene():
                     pass
                 case _:
+                    made = [each for each in made if not waiting.key or each.key != waiting.key]
                     made.append(_Numbered(waiting.number, waiting.key))
         return made, scene_press
 
@@ -143,22 +160,43 @@ class PendingChanges:
         """Remove and return the commands that wait."""
         commands = [pending.command for pending in self._pending]
         self._pending.clear()
+        self._settled.clear()
         return commands
 
     def retry(self) -> Iterator[Event]:
-        """Make the pending changes up to the first that still meets a lock; reject the overdue ones."""
+        """Make the pending changes up to the first that still meets a lock; reject the overdue ones.
+
+        An undo behind a change that was rejected is rejected too: it would take back an earlier one.
+        """
         while self._pending:
-            pending = self._pending[0]
+            pending, is_made = self._pending[0], True
             try:
+                self._check_undo(pending)
                 happened = list(self._attempt(pending))
             except LockedStoreError as exc:
                 if self._clock.monotonic() < pending.deadline_s:
                     return
-                happened = [error_reply(pending.command, exc)]
+                happened, is_made = [error_reply(pending.command, exc)], False
             except EdgeError as exc:
-                happened = [error_reply(pending.command, exc)]
+                happened, is_made = [error_reply(pending.command, exc)], False
             self._pending.popleft()
+            self._settle(pending, is_made)
             yield from happened
+        self._settled.clear()
+
+    def _check_undo(self, change: _Change) -> None:
+        """Raise RequestError for an undo of a change that was rejected."""
+        if change.is_undo and self._settled and not self._settled[-1].is_made:
+            raise RequestError("the change that it was to undo was refused")
+
+    def _settle(self, change: _Change, is_made: bool) -> None:
+        """Note a change that was made or rejected; an undo takes back the last one that was noted."""
+        if change.is_undo:
+            del self._settled[-1:]
+        elif not isinstance(change.command, Undo | ForgetScene):
+            self._settled = [each for each in self._settled if not change.key or each.key != change.key]
+            is_made = is_made or any(change.key and each.key == change.key for each in self._made)
+            self._settled.append(_Settled(change.key, is_made))
 
     def _attempt(self, change: _Change) -> Iterator[Event]:
         yield from change.attempt()

@@ -11,6 +11,7 @@ import pytest
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, AddPicture, Clear, Instruction, Redo, Undo
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
 from tests.harness.locked_store import locked
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 from tests.harness.scene_harness import Table
@@ -39,6 +40,13 @@ def shown_scene(table: Table) -> Mapping[str, object]:
     assert isinstance(regions, dict)
     scene: Mapping[str, object] = regions["frame"]
     return scene
+
+
+def import_elsewhere(store: ExampleStore) -> None:
+    """Import an example in another process, as the command line and the page do."""
+    with ExampleStore(store.path) as other:
+        (example, *_) = other
+        other.add(example.embedding, "imported", space=example.space, group="import")
 
 
 def test_an_undo_takes_back_the_change_after_a_waiting_press_and_then_the_press(
@@ -234,3 +242,72 @@ def test_a_burst_around_a_scene_press_is_undone_alone(table: Table) -> None:
     replies = run(table, Undo(GPIO))
     assert table.store.counts == {}
     assert not any("scenes" in reply.data for reply in replies)
+
+
+def test_an_undo_after_an_import_of_another_process_takes_back_the_press_after_it(
+    table: Table,
+) -> None:
+    table.teach("bolt", "bolt")
+    import_elsewhere(table.store)
+    table.show(None, frames=5)
+    table.learn_scene()
+    assert "scenes" in run(table, Undo(GPIO))[-1].data
+    run(table, Undo(GPIO))
+    assert table.store.counts == {"bolt": 1}
+
+
+def test_an_undo_withdraws_a_press_that_waits_since_an_import(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    import_elsewhere(store)
+    run(bench, bench.press("green"))
+    assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
+    assert store.counts == {"red": 1, "imported": 1}
+
+
+def test_an_undo_that_waits_behind_a_refused_change_takes_back_no_earlier_one(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.teach("red", RED)
+    bench.teach("blue", BLUE)
+    with locked(store):
+        run(bench, Clear(GPIO, "red"))
+        run(bench, Undo(GPIO), Undo(GPIO))
+        bench.clock.advance(CHANGE_TIMEOUT_S - 0.015)
+        cleared, refused = run(bench)
+        assert isinstance(cleared.command, Clear)
+        assert refused.error == "the change that it was to undo was refused"
+    (undone,) = run(bench)
+    assert undone.data["text"] == "1 example of 'blue' removed"
+    assert store.counts == {"red": 1}
+
+
+def test_an_undo_takes_back_a_burst_whose_last_press_was_refused(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    held = AddExample("green", bench.clock.monotonic(), GPIO, group="held")
+    bench.show(GREEN, instructions=(held,))
+    with locked(store):
+        bench.show(GREEN, instructions=(held,))
+        bench.clock.advance(1)
+        run(bench, Undo(GPIO))
+        bench.clock.advance(CHANGE_TIMEOUT_S - 1)
+        (refused,) = run(bench)
+        assert isinstance(refused.command, AddExample)
+    run(bench)
+    assert store.counts == {"red": 1}
+
+
+def test_a_burst_that_goes_on_after_an_undo_that_waits_is_withdrawn_alone(
+    bench: Bench, store: ExampleStore
+) -> None:
+    def press() -> AddExample:
+        return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
+
+    bench.teach("red", RED)
+    bench.show(GREEN, instructions=(press(),))
+    with locked(store):
+        bench.show(GREEN, instructions=(press(),))
+        run(bench, Undo(GPIO))
+        run(bench, press())
+        assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
+    run(bench)
+    assert store.counts == {"red": 1}
