@@ -104,10 +104,10 @@ class Outbox:
         with self._lock:
             was_online, self._online = self._online, False
             held = sorted([*self._resend, *self._sent.values()], key=_by_number)
-            waiting = [*(each.message for each in held if not self._is_stored(each)), *self._queue]
+            self._resend = deque(each for each in held if _is_durable(each.message))
+            waiting = [*(each.message for each in held if not _is_durable(each.message)), *self._queue]
             self._queue = deque(message for message in waiting if not message.retain)
             self._sent.clear()
-            self._resend.clear()
             self._deferred, self._probe = False, None
             self._enforce_limit()
         self._persistent.rewind()
@@ -236,34 +236,31 @@ class Outbox:
         They stay in memory if the disk can't be written.
         """
         stored, events = self._pop_events()
-        if not events:
+        if not (stored or events):
             return False
-        self._persistent.rewind()  # `store` may give the rows of `_resend` other numbers
+        self._persistent.rewind()  # `store` may give the rows of `stored` other numbers
         try:
-            dropped = self._persistent.store(events)
+            dropped = self._persistent.store(events, [each.message for each in stored])
         except sqlite3.Error as exc:
             self._log_disk_error(exc)
+            lost = [each.message for each in stored if not self._is_stored(each)]
             with self._lock:
-                self._queue.extendleft(reversed(events))
+                self._queue.extendleft(reversed([*lost, *events]))
         else:
             self._disk_failing = False
             with self._lock:
                 self._dropped += dropped
-        for queued in stored:
-            if not self._is_stored(queued):
-                insort(self._resend, queued, key=_by_number)
         return True
 
     def _pop_events(self) -> tuple[list[QueuedMessage], list[Message]]:
-        """Return the rejected events on disk and all others; remove them from memory if there are others."""
+        """Remove all events from memory; return the rejected ones that are on disk, and the others."""
         with self._lock:
             deferred = [each for each in self._resend if _is_durable(each.message)]
             stored = [each for each in deferred if self._is_stored(each)]
             events = [each.message for each in deferred if not self._is_stored(each)]
             events += [message for message in self._queue if _is_durable(message)]
-            if events:
-                self._resend = deque(each for each in self._resend if not _is_durable(each.message))
-                self._queue = deque(message for message in self._queue if not _is_durable(message))
+            self._resend = deque(each for each in self._resend if not _is_durable(each.message))
+            self._queue = deque(message for message in self._queue if not _is_durable(message))
         return stored, events
 
     def _is_stored(self, queued: QueuedMessage) -> bool:

@@ -90,11 +90,15 @@ class PersistentQueue:
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
             self._use_memory(exc)
 
-    def store(self, messages: Sequence[Message]) -> int:
-        """Append in order and return how many of the oldest were dropped. Raises sqlite3.Error."""
+    def store(self, messages: Sequence[Message], held: Sequence[Message] = ()) -> int:
+        """Append in order and return how many of the oldest were dropped. Raises sqlite3.Error.
+
+        `held` are events of this file that the caller holds in memory, too. They come first in the file that
+        replaces a damaged one.
+        """
         if self._in_memory or (self._files is not None and self._files.moved):
             self._move_to_disk()
-        return self._replacing_damaged(lambda: self._store(messages))
+        return self._replacing_damaged(lambda: self._store(messages), lambda: self._store([*held, *messages]))
 
     def _store(self, messages: Sequence[Message]) -> int:
         with self._database as database:
@@ -203,8 +207,10 @@ class PersistentQueue:
         found: tuple[Any, ...] | None = self._database.execute(query, (self._last_read,)).fetchone()
         return found
 
-    def _replacing_damaged(self, action: Callable[[], _Result]) -> _Result:
-        """Run an action; if the file is damaged, keep it aside and repeat the action on a new one.
+    def _replacing_damaged(
+        self, action: Callable[[], _Result], repeated: Callable[[], _Result] | None = None
+    ) -> _Result:
+        """Run an action; if the file is damaged, keep it aside and run `repeated`, or it again, on a new one.
 
         Raises sqlite3.Error for a disk that can't be read or written.
         """
@@ -214,7 +220,7 @@ class PersistentQueue:
             if self._path is None or self._in_memory or not is_damage(exc):
                 raise
             self._replace(self._path, exc)
-            return action()
+            return (repeated or action)()
 
     def _replace(self, path: Path, reason: sqlite3.DatabaseError) -> None:
         self._database.close()

@@ -213,9 +213,11 @@ def test_deferred_events_of_a_file_that_became_damaged_are_kept(tmp_path: Path, 
         put(outbox, 100 * batch, 100 * batch + 1)
         outbox.persist_deferred(100.0 * batch)
     assert list(tmp_path.glob("*.damaged-1"))
+    expected = ["0", "1", "2", "3", "4", "100", "101", "200", "201"][: 5 + 2 * batches]
+    assert payloads(path) == expected  # a power cut now loses none
     sender.sent.clear()
     sender.send_all(1000.0)
-    assert sorted(map(int, sender.sent)) == [0, 1, 2, 3, 4, 100, 101, 200, 201][: 5 + 2 * batches]
+    assert sender.sent == expected
     assert outbox.idle
     assert payloads(path) == []
 
@@ -237,3 +239,24 @@ def test_events_in_flight_of_a_file_that_became_damaged_survive_the_end_of_the_c
     assert payloads(path) == ["1", "2", "3"]
     outbox.connected()
     assert send_all(outbox) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("waiting", [[], [100]])
+def test_events_in_flight_survive_a_file_that_is_found_damaged_as_the_connection_ends(
+    tmp_path: Path, waiting: list[int]
+) -> None:
+    path = tmp_path / "events.sqlite"
+    outbox = make_outbox(path)
+    put(outbox, *range(4))
+    outbox.persist()
+    outbox.connected()
+    sender = OutboxSender(outbox)
+    assert [sender.send() for _ in range(4)] == [1, 2, 3, 4]
+    put(outbox, *waiting)
+    damage(path)
+    outbox.disconnected()
+    assert list(tmp_path.glob("*.damaged-1"))
+    expected = ["0", "1", "2", "3", *map(str, waiting)]
+    assert payloads(path) == expected
+    outbox.connected()
+    assert send_all(outbox) == expected

@@ -202,9 +202,9 @@ def test_events_of_an_outage_are_written_in_batches(tmp_path: Path, monkeypatch:
     path, store = tmp_path / "events.sqlite", PersistentQueue.store
     batches: list[int] = []
 
-    def counted(self: PersistentQueue, messages: Sequence[Message]) -> int:
+    def counted(self: PersistentQueue, messages: Sequence[Message], held: Sequence[Message]) -> int:
         batches.append(len(messages))
-        return store(self, messages)
+        return store(self, messages, held)
 
     monkeypatch.setattr(PersistentQueue, "store", counted)
     with Device(at(Mosquitto()), queue_path=path) as device:
