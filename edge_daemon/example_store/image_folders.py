@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -249,7 +249,7 @@ def export_folders(store: ExampleStore, root: Path) -> tuple[int, int]:
     return written, without_picture
 
 
-def picture_zip_pieces(store: ExampleStore) -> Iterator[bytes]:
+def picture_zip_pieces(store: ExampleStore) -> Generator[bytes, None, None]:
     """Return the pieces of a zip with `<label>/<id>.jpg` for each example that has a picture.
 
     Examples may change between two pieces. Raises ArchiveError at the call, StoreError between pieces.
@@ -258,7 +258,7 @@ def picture_zip_pieces(store: ExampleStore) -> Iterator[bytes]:
     return _zip_pictures(store)
 
 
-def _zip_pictures(store: ExampleStore) -> Iterator[bytes]:
+def _zip_pictures(store: ExampleStore) -> Generator[bytes, None, None]:
     stream = ZipStream()
     for example in store:
         if example.thumbnail:

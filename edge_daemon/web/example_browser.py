@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,14 +59,14 @@ class ExampleBrowser:
         """Return the thumbnail of an example as JPEG; None when there is none. Raises StoreError."""
         return self._open().thumbnail(number)
 
-    def archive(self) -> Iterator[bytes]:
+    def archive(self) -> Generator[bytes, None, object]:
         """Return the pieces of an archive of all examples; each piece is made on demand.
 
         Raises ArchiveError and StoreError, at once or with a piece.
         """
         return archive_pieces(self._open())
 
-    def pictures(self) -> Iterator[bytes]:
+    def pictures(self) -> Generator[bytes, None, object]:
         """Return the pieces of a zip of label folders, as `archive` does."""
         return picture_zip_pieces(self._open())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -25,15 +25,21 @@ _BODY_S = 10.0
 
 
 class Download(StreamingResponse):
-    """A zip sent while it is made. `on_end` is called at the end, also after a failure.
+    """A zip sent while it is made in `thread`. `on_end` is called at the end, also after a failure.
 
     If the store fails meanwhile, the connection is cut off, so that no client takes a part for the whole.
     """
 
     def __init__(
-        self, pieces: AsyncIterator[bytes], on_end: Callable[[], None], headers: Mapping[str, str]
+        self,
+        pieces: Generator[bytes, None, object],
+        thread: Executor,
+        on_end: Callable[[], None],
+        headers: Mapping[str, str],
     ) -> None:
-        super().__init__(pieces, headers=headers, media_type="application/zip")
+        super().__init__(self._read(), headers=headers, media_type="application/zip")
+        self._pieces = pieces
+        self._thread = thread
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,6 +48,7 @@ class Download(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._on_end()
+            self._thread.submit(self._pieces.close)  # the zip of a client that left is open
 
     async def stream_response(self, send: Send) -> None:
         """Send all pieces."""
@@ -49,6 +56,10 @@ class Download(StreamingResponse):
             await super().stream_response(send)
         except EdgeError as exc:
             log.warning("a download of the examples broke off: %s", exc)
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        while piece := await run_in(self._thread, lambda: next(self._pieces, b"")):
+            yield piece
 
 
 async def run_in(executor: Executor, call: Callable[[], Found]) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
@@ -182,7 +182,9 @@ class ExampleRoutes:
         """Return a zip of label folders with the examples' pictures."""
         return await self._download(request, "pictures", self._browser.pictures)
 
-    async def _download(self, request: Request, what: str, begin: Callable[[], Iterator[bytes]]) -> Response:
+    async def _download(
+        self, request: Request, what: str, begin: Callable[[], Generator[bytes, None, object]]
+    ) -> Response:
         name = f'attachment; filename="{what}-{date.today()}.zip"'
         headers = {"content-disposition": name, "cache-control": "no-store"}
         if request.method == "HEAD":
@@ -197,11 +199,7 @@ class ExampleRoutes:
         except BaseException:
             self._downloads.release()
             raise
-        return Download(self._read(pieces), self._downloads.release, headers)
-
-    async def _read(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while piece := await run_in(self._store_thread, lambda: next(pieces, b"")):
-            yield piece
+        return Download(pieces, self._store_thread, self._downloads.release, headers)
 
 
 @dataclass(frozen=True, slots=True)

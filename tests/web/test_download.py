@@ -101,6 +101,7 @@ def test_pieces_are_made_only_as_they_are_read(
     )
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_disconnected_reader_frees_its_slot(full_site: WebHarness) -> None:
     for _ in range(3):
         with ExitStack() as stack:
