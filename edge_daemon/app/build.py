@@ -18,7 +18,6 @@ from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
     build_object_classifier,
-    build_object_embedder,
     choose_features,
     load_cohort,
     model_path,
@@ -43,7 +42,6 @@ from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.counted import counted
-from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder, FrameSource
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.pipeline import Pipeline
@@ -164,8 +162,6 @@ def build_pipeline(
     purge.run_if_due()
     _warn_of_other_spaces(store, embedder.space)
     objects = build_object_classifiers(config, embedder, regions)
-    if objects and store.former_objects.ids(embedder.space):
-        _renew_objects(store, embedder)
     trainer = build_trainer(config, store, embedder, regions, classes, objects, purge)
     trainer.claim_store()
     scene_parts = None
@@ -261,19 +257,6 @@ def _warn_of_other_spaces(store: ExampleStore, space: str) -> None:
             "%s taught with another model, not in use; `edge-daemon examples reembed` brings them over",
             counted(others, "example"),
         )
-
-
-def _renew_objects(store: ExampleStore, embedder: Embedder) -> None:
-    """Embed the objects of an earlier state again; after a store error the next start tries again."""
-    from edge_daemon.example_store.reembedding import renew_objects
-
-    log.info("the objects that an earlier state of the program taught are embedded again")
-    try:
-        found, lost = renew_objects(store, embedder.space, build_object_embedder(embedder))
-    except StoreError as exc:
-        log.warning("objects of an earlier state are not embedded again yet: %s", exc)
-        return
-    log.info("embedded %s again; %d not found in their pictures", counted(found, "object"), lost)
 
 
 def _encode(image: Image, size: int) -> bytes:

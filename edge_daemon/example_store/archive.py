@@ -6,7 +6,6 @@ of its example. `scenes/<number>.scene` are the scenes in which the examples wer
 order. An archive with any other entry is refused, except those that macOS adds. Nothing is unpacked to disk.
 
 Version 3 has scenes or object embeddings. An archive with neither has version 1, which older programs read.
-The object embeddings of version 2 are made again, see former_objects.py.
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ from edge_daemon.system.zip_safety import DAMAGED, ZipByPath, check_directory_si
 from edge_daemon.system.zip_stream import ZipStream
 
 VERSION = 3
-_VERSION_OF_FORMER_OBJECTS = 2
 _VERSION_WITHOUT_SCENES = 1
 MAX_EXAMPLES = 50_000
 MAX_SCENES = 1000
@@ -138,8 +136,7 @@ class _Writer:
         yield from self._write_thumbnails()
         yield from self._write_scenes()
         extended = self._scenes or any(entry.object for entry in self._entries)
-        present = _VERSION_OF_FORMER_OBJECTS if self._store.former_objects.ids() else VERSION
-        version = present if extended else _VERSION_WITHOUT_SCENES
+        version = VERSION if extended else _VERSION_WITHOUT_SCENES
         manifest = _Manifest(_FORMAT, version, self._entries, self._scenes)
         self._stream.add(_MANIFEST, msgspec.json.encode(manifest))
         self._stream.close()
@@ -310,7 +307,6 @@ def _records(archive: ZipByPath, manifest: _Manifest, labels: ImportLabels) -> I
                 created_at=entry.created_at,
                 scene_id=entry.scene,
                 object_embedding=unpack(rows.read(4 * entry.size)) if entry.object else None,
-                former_object=entry.object and manifest.version == _VERSION_OF_FORMER_OBJECTS,
                 boot_id=entry.boot_id,
                 uptime_s=entry.uptime_s,
             )

@@ -38,7 +38,7 @@ _LIKE_MAGIC = 12
 """Number of its bytes that a damaged header still has; text that begins with `SQLite for` has fewer."""
 
 _PAGE = 4096
-_EXAMPLE_COLUMNS = (12, 15, 16, 21)
+_EXAMPLE_COLUMNS = (16, 21)
 """Numbers of columns of the table `examples` in all versions."""
 
 _CACHE_KB = 256

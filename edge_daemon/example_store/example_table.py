@@ -9,7 +9,6 @@ from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.connection import StoreConnection
-from edge_daemon.example_store.former_objects import FormerObjects
 from edge_daemon.example_store.integrity import UNSET_CHECKSUM
 from edge_daemon.example_store.record import (
     COLUMNS,
@@ -43,7 +42,6 @@ class ExampleTable:
 
     def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
-        self.former_objects = FormerObjects(connection)
 
     def insert(self, record: ExampleRecord, label: str) -> Example:
         """Add an example with its normalised label.
@@ -61,10 +59,7 @@ class ExampleTable:
             *map(content_digest, (record.thumbnail, blob, object_blob or b"")),
             *(blob, object_blob, record.thumbnail),
         )
-        example = read_example(rows[0])
-        if record.former_object:
-            self.former_objects.add(example.id)
-        return example
+        return read_example(rows[0])
 
     def replace_embeddings(
         self,
@@ -92,7 +87,6 @@ class ExampleTable:
                 *(object_blob, content_digest(object_blob or b""), int(example_id)),
             )
             replaced += len(rows)
-            self.former_objects.discard(example_id)
         return replaced
 
     def read(self, space: str | None, *, thumbnails: bool, peers: bool) -> Iterator[Example]:

@@ -209,7 +209,6 @@ def _salvaged_records(rows: Iterator[Row], report: ImportReport) -> Iterator[Exa
             created_at=datetime.fromisoformat(row["created_at"]),
             scene_id=row["scene_id"],
             object_embedding=None if row["object_embedding"] is None else unpack(row["object_embedding"]),
-            former_object=row["object_embedding"] is not None,  # the file's version may be damaged
             boot_id=row["boot_id"],
             uptime_s=row["uptime_s"],
         )

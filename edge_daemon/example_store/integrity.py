@@ -23,7 +23,7 @@ CHECKSUMMED_IN_VERSION_3 = (
     *("origin", "number", "probation", "picture_digest", "embedding_digest"),
 )
 _ADDED = {"scene_id": None, "boot_id": "", "uptime_s": None, "object_digest": None}
-"""The columns that version 4 added, with the values that migrated rows have."""
+"""The columns that later versions added, with the values that migrated rows have."""
 
 CHECKSUMMED = (*CHECKSUMMED_IN_VERSION_3, *_ADDED)
 """Columns that the checksum covers; the digests cover the embeddings and the picture."""
@@ -46,7 +46,7 @@ _SHOWN = 5
 def row_checksum(*values: object) -> bytes | None:
     """Return the checksum of the `CHECKSUMMED` columns, in their order; None for a damaged text.
 
-    The columns that version 4 added are left out while all of them are empty, so that the checksums of
+    The columns that later versions added are left out while all of them are empty, so that the checksums of
     older rows remain valid.
     """
     if values[_OLDER:] == _EMPTY:
@@ -63,9 +63,9 @@ def add_checksum_function(connection: sqlite3.Connection) -> None:
     connection.create_function("row_checksum", -1, _checksum_of_blobs, deterministic=True)
 
 
-def sql_checksum(columns: Sequence[str] = CHECKSUMMED) -> str:
-    """Return the SQL expression of a row's checksum; `columns` are those of the row's version."""
-    blobs = [f"CAST({each} AS BLOB)" if each in (*TEXTS, "removed_at") else each for each in columns]
+def sql_checksum() -> str:
+    """Return the SQL expression of a row's checksum."""
+    blobs = [f"CAST({each} AS BLOB)" if each in (*TEXTS, "removed_at") else each for each in CHECKSUMMED]
     return f"row_checksum({', '.join(blobs)})"
 
 
@@ -182,10 +182,9 @@ def _is_unicode(text: str) -> bool:
 
 
 def _checksum_of_blobs(*values: object) -> bytes | None:
-    named = zip(CHECKSUMMED, values, strict=False)  # a row of version 3 has the first columns alone
     return row_checksum(
         *(
             decode_text(value) if isinstance(value, bytes) and not name.endswith("_digest") else value
-            for name, value in named
+            for name, value in zip(CHECKSUMMED, values, strict=True)
         )
     )

@@ -43,8 +43,7 @@ class ExampleRecord:
     """An example to be stored, without an id; `created_at` None means now. See `types.Example`.
 
     `origin` is the device that taught the example, empty for this device. A peer's example has a `number`,
-    its sequence number there, and starts in quarantine. `object_embedding` has the length of `embedding`;
-    `former_object`: it is of an earlier state, see former_objects.py.
+    its sequence number there, and starts in quarantine. `object_embedding` has the length of `embedding`.
     """
 
     embedding: Vector
@@ -59,7 +58,6 @@ class ExampleRecord:
     number: int | None = None
     scene_id: int | None = None
     object_embedding: Vector | None = None
-    former_object: bool = False
     boot_id: str = ""
     uptime_s: float | None = None
 

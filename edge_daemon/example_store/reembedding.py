@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,6 @@ from edge_daemon.imaging.scene_reference import SceneReference
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
-
-log = logging.getLogger(__name__)
-
-_BATCH = 64
 
 
 def reembed(
@@ -68,29 +63,6 @@ def reembed(
         report.added = store.replace_embeddings(embeddings, embedder.space, object_embeddings)
         before_commit(report)
     return report
-
-
-def renew_objects(store: ExampleStore, space: str, embedder: ObjectEmbedder) -> tuple[int, int]:
-    """Embed the former objects of a space again; return how many were found and how many were not.
-
-    An example whose object is not found in its thumbnail is compared with its scene from then on. Each batch
-    is one commit, so an interrupted start goes on where it was. Raises StoreError.
-    """
-    former = store.former_objects.ids(space)
-    objects = _StoredObjects(store, embedder)
-    lost = 0
-    for begin in range(0, len(former), _BATCH):
-        embeddings: dict[int, Vector | None] = {}
-        for example_id in former[begin : begin + _BATCH]:
-            try:
-                picture = read_image(store.thumbnail(example_id) or b"")
-                embeddings[example_id] = objects.embed(picture, store.scene_id(example_id))
-            except (ImageError, EmbeddingError) as exc:
-                log.info("example %d is compared with its scene from now on: %s", example_id, exc)
-                embeddings[example_id] = None
-                lost += 1
-        store.former_objects.replace(embeddings)
-    return len(former) - lost, lost
 
 
 class _StoredObjects:

@@ -43,13 +43,9 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Salvage:
-    """The number of intact examples in a damaged file, and a line for each damaged one.
-
-    `contradicted` counts the damaged ones that only an index shows to be damaged.
-    """
+    """The number of intact examples in a damaged file, and a line for each damaged one."""
 
     kept: int = 0
-    contradicted: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -127,11 +123,7 @@ def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
         if number in found:
             continue
         found.add(number)
-        fault = find_fault([row[each] for each in CHECKED])
-        if fault is None and row["checksum"] is None and label != (indexed := expected.get(number, label)):
-            salvage.contradicted += 1
-            fault = f"an index calls it '{indexed}'"
-        if fault:
+        if fault := find_fault([row[each] for each in CHECKED]):
             salvage.problems.append(describe(number, label, fault))
             continue
         row["thumbnail"] = table.content(number, "thumbnail") or b""

@@ -28,7 +28,7 @@ _HEADER = b"SQLite format 3\0" + PAGE.to_bytes(2, "big") + b"\2\2\0\x40\x20\x20"
 
 _SIZE_AT, _FREED_AT, _FREED_END = 28, 32, 40
 
-_EXAMPLES: dict[Layout, int] = {(21, False): 4, (16, False): 3, (15, False): 2, (12, False): 1}
+_EXAMPLES: dict[Layout, int] = {(21, False): 6, (16, False): 3}
 """The first version with each layout of `examples`, the newest first: pages of a former table may be left."""
 
 _OTHERS: dict[Layout, str] = {(7, False): "scenes", (1, True): "fleet_groups"}
@@ -49,7 +49,7 @@ def salvage_source(
             yield source
             return
         with _copied(path) as copy:
-            least = found.kept + found.contradicted + fits
+            least = found.kept + fits
             yield source if copy is None or check(copy).kept < least else copy
 
 
@@ -59,7 +59,7 @@ def _has_tables(source: sqlite3.Connection) -> bool:
         found = read_schema(source)
     except sqlite3.DatabaseError:
         return False
-    return any(schema <= found for schema in expected_schemas(MIGRATIONS)[1:])
+    return any(schema <= found for schema in expected_schemas(MIGRATIONS).values())
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -132,7 +132,7 @@ def _replace_schema(copy: Path) -> bool:
 def _schema_page(version: int, roots: dict[str, int]) -> bytes:
     """Return the first page of a store of a version that has these tables alone, by name, and no index."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as template:
-        migrate(template, Path(":memory:"), MIGRATIONS[:version])
+        migrate(template, Path(":memory:"), tuple(each for each in MIGRATIONS if each[0] <= version))
         template.execute("PRAGMA writable_schema = ON")
         template.execute("UPDATE sqlite_master SET rootpage = 0")
         for name, root in roots.items():

@@ -10,44 +10,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.integrity import (
-    CHECKSUMMED_IN_VERSION_3,
-    add_checksum_function,
-    sql_checksum,
-)
 from edge_daemon.system.sqlite import CorruptStoreError
 
 APPLICATION_ID = 0x45444745  # "EDGE": marks a SQLite file as a store
 
-# The narrow columns come first: the blobs spill to overflow pages, which counting and undo never read.
-# AUTOINCREMENT never uses an id again, so that a restore after a purge can't restore another example.
-_FIRST = (
-    """
-    CREATE TABLE examples (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        label TEXT NOT NULL,
-        space TEXT NOT NULL,
-        region TEXT NOT NULL,
-        burst TEXT NOT NULL,
-        source TEXT NOT NULL,
-        created_at TEXT NOT NULL,
-        removed_at TEXT,
-        picture_digest BLOB,
-        embedding_digest BLOB NOT NULL,
-        embedding BLOB NOT NULL,
-        thumbnail BLOB NOT NULL
-    ) STRICT
-    """,
-    "CREATE INDEX living_labels ON examples (label) WHERE removed_at IS NULL",
-    "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
-    "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
-)
-
-_PUT_FRESH_IN_PLACE = (
-    "DELETE FROM sqlite_sequence WHERE name = 'fresh'",
-    "INSERT INTO sqlite_sequence SELECT 'fresh', seq FROM sqlite_sequence WHERE name = 'examples'",
-    "DROP TABLE examples",
-    "ALTER TABLE fresh RENAME TO examples",
+_INDEXES = (
     "CREATE INDEX living_labels ON examples (origin, label) WHERE removed_at IS NULL",
     "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
     "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
@@ -60,54 +27,15 @@ _PUT_FRESH_IN_PLACE = (
     """,
 )
 
+# The narrow columns come first: the blobs spill to overflow pages, which counting and undo never read.
+# AUTOINCREMENT never uses an id again, so that a restore after a purge can't restore another example.
 # `origin` is the device of the fleet that taught an example, empty for own examples; `probation` is 1 for a
-# peer's example in quarantine. `number` is the sequence number in the fleet, see fleet/live_set.py. The table
-# is copied, so that the narrow columns come first.
-_FLEET = (
-    """
-    CREATE TABLE fresh (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        label TEXT NOT NULL,
-        space TEXT NOT NULL,
-        region TEXT NOT NULL,
-        burst TEXT NOT NULL,
-        source TEXT NOT NULL,
-        created_at TEXT NOT NULL,
-        removed_at TEXT,
-        origin TEXT NOT NULL DEFAULT '',
-        number INTEGER,
-        probation INTEGER NOT NULL DEFAULT 0,
-        picture_digest BLOB,
-        embedding_digest BLOB NOT NULL,
-        embedding BLOB NOT NULL,
-        thumbnail BLOB NOT NULL
-    ) STRICT
-    """,
-    """
-    INSERT INTO fresh
-        (id, label, space, region, burst, source, created_at, removed_at,
-         picture_digest, embedding_digest, embedding, thumbnail)
-    SELECT id, label, space, region, burst, source, created_at, removed_at,
-        picture_digest, embedding_digest, embedding, thumbnail FROM examples
-    """,
-    *_PUT_FRESH_IN_PLACE,
-    """
-    CREATE TABLE fleet_rolls (
-        device TEXT NOT NULL,
-        space TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        living BLOB NOT NULL,
-        PRIMARY KEY (device, space)
-    ) STRICT
-    """,
-    "CREATE TABLE fleet_groups (name TEXT PRIMARY KEY) STRICT",
-)
-
+# peer's example in quarantine. `number` is the sequence number in the fleet, see fleet/live_set.py.
 # `checksum` covers the other narrow columns, see integrity.py; NULL in a row that another program wrote. It
 # comes before the blobs, so that a damaged picture does not damage it.
-_CHECKSUM = (
+_FIRST = (
     """
-    CREATE TABLE fresh (
+    CREATE TABLE examples (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         label TEXT NOT NULL,
         space TEXT NOT NULL,
@@ -126,21 +54,23 @@ _CHECKSUM = (
         thumbnail BLOB NOT NULL
     ) STRICT
     """,
-    f"""
-    INSERT INTO fresh
-        (id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
-         checksum, picture_digest, embedding_digest, embedding, thumbnail)
-    SELECT id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
-        {sql_checksum(CHECKSUMMED_IN_VERSION_3)}, picture_digest, embedding_digest, embedding, thumbnail
-    FROM examples
+    *_INDEXES,
+    """
+    CREATE TABLE fleet_rolls (
+        device TEXT NOT NULL,
+        space TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        living BLOB NOT NULL,
+        PRIMARY KEY (device, space)
+    ) STRICT
     """,
-    *_PUT_FRESH_IN_PLACE,
+    "CREATE TABLE fleet_groups (name TEXT PRIMARY KEY) STRICT",
 )
 
 # `scene_id` is the scene in which the example was taught; its row may be gone. `boot_id` and `uptime_s` are
 # the boot and the monotonic time at which it was taught. `object_embedding` is the embedding of the object
-# alone, see imaging/object_mask.py, and `object_digest` its digest. The checksums are copied: new ones would
-# make damaged rows intact.
+# alone, see imaging/object_mask.py, and `object_digest` its digest. The table is copied, so that the narrow
+# columns come first, and so are the checksums: new ones would make damaged rows intact.
 _SCENES = (
     """
     CREATE TABLE fresh (
@@ -174,7 +104,11 @@ _SCENES = (
     SELECT id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
         checksum, picture_digest, embedding_digest, embedding, thumbnail FROM examples
     """,
-    *_PUT_FRESH_IN_PLACE,
+    "DELETE FROM sqlite_sequence WHERE name = 'fresh'",
+    "INSERT INTO sqlite_sequence SELECT 'fresh', seq FROM sqlite_sequence WHERE name = 'examples'",
+    "DROP TABLE examples",
+    "ALTER TABLE fresh RENAME TO examples",
+    *_INDEXES,
     "CREATE INDEX taught_scenes ON examples (scene_id) WHERE scene_id IS NOT NULL",
     """
     CREATE TABLE scenes (
@@ -213,15 +147,11 @@ _CHANGES = (
     "CREATE INDEX steps_of_change ON change_steps (change)",
 )
 
-# The examples whose object embedding is to be made again, see former_objects.py.
-_FORMER_OBJECTS = (
-    "CREATE TABLE former_objects (example INTEGER PRIMARY KEY) STRICT",
-    "INSERT INTO former_objects SELECT id FROM examples WHERE object_embedding IS NOT NULL",
-)
+Migrations: TypeAlias = tuple[tuple[int, tuple[str, ...]], ...]
+"""Versions in ascending order, each with the statements that lead to it from the one before."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _CHANGES, _FORMER_OBJECTS)
-"""Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
-
+MIGRATIONS: Migrations = ((3, _FIRST), (6, _SCENES + _CHANGES))
+"""Append only: released ones never change. No release wrote the versions between."""
 
 _MAX_PLAUSIBLE = 1000
 """A higher version is a flipped bit, not one of a newer program."""
@@ -232,16 +162,15 @@ Schema: TypeAlias = frozenset[tuple[str, ...]]
 
 
 @cache
-def expected_schemas(migrations: tuple[tuple[str, ...], ...]) -> tuple[Schema, ...]:
-    """Return the schema of each version, by version."""
+def expected_schemas(migrations: Migrations) -> dict[int, Schema]:
+    """Return the schema of each version, by version. The caller does not change the dictionary."""
+    schemas = {}
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        add_checksum_function(connection)
-        schemas = [read_schema(connection)]
-        for statements in migrations:
+        for version, statements in migrations:
             for statement in statements:
                 connection.execute(statement)
-            schemas.append(read_schema(connection))
-    return tuple(schemas)
+            schemas[version] = read_schema(connection)
+    return schemas
 
 
 def read_schema(connection: sqlite3.Connection) -> Schema:
@@ -263,16 +192,14 @@ def _check_schema(connection: sqlite3.Connection, path: Path, expected: Schema) 
 
     An index or a table that a user has added is none of ours.
     """
-    ours = {(each[0], each[1]) for schema in expected_schemas(MIGRATIONS) for each in schema}
+    ours = {(each[0], each[1]) for schema in expected_schemas(MIGRATIONS).values() for each in schema}
     found = {each for each in read_schema(connection) if each[:2] in ours}
     if different := sorted(expected ^ found):
         kind, name = different[0][:2]
         raise CorruptStoreError(f"store '{path}' is corrupt: its {kind} '{name}' is not that of its version")
 
 
-def migrate(
-    connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[str, ...], ...] | None = None
-) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations | None = None) -> None:
     """Migrate a store to the newest version in one transaction, so that a power cut leaves it whole.
 
     Raises StoreError for another program's database and for a newer version.
@@ -284,17 +211,18 @@ def migrate(
     finally:
         if connection.in_transaction:
             connection.execute("COMMIT")
-    if version == len(steps):
+    newest = steps[-1][0]
+    if version == newest:
         return
-    add_checksum_function(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again under the lock: another process may have migrated it meanwhile.
-        for statements in steps[checked_version(connection, path, steps) :]:
+        version = checked_version(connection, path, steps)
+        for _, statements in (step for step in steps if step[0] > version):
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -302,10 +230,10 @@ def migrate(
         raise
 
 
-def checked_version(
-    connection: sqlite3.Connection, path: Path, steps: tuple[tuple[str, ...], ...] = MIGRATIONS
-) -> int:
-    """Return a store's version. The caller has begun a transaction, or no other process writes.
+def checked_version(connection: sqlite3.Connection, path: Path, steps: Migrations = MIGRATIONS) -> int:
+    """Return a store's version, 0 for an empty file.
+
+    The caller has begun a transaction, or no other process writes.
 
     Raises StoreError for another program's database and for a newer version, CorruptStoreError for tables
     that are not those of the version.
@@ -319,13 +247,17 @@ def checked_version(
         raise StoreError(
             f"'{path}' is a database of another program, not an example store; pick another path"
         )
-    if len(steps) < version <= _MAX_PLAUSIBLE and owner == APPLICATION_ID:
+    newest = steps[-1][0]
+    if newest < version <= _MAX_PLAUSIBLE and owner == APPLICATION_ID:
         raise StoreError(
-            f"store '{path}' has version {version}, this program reads up to {len(steps)}; update edge_daemon"
+            f"store '{path}' has version {version}, this program reads up to {newest}; update edge_daemon"
         )
     if tables and owner != APPLICATION_ID:
         raise CorruptStoreError(f"store '{path}' is corrupt: its header does not fit its tables")
-    if version > _MAX_PLAUSIBLE or version < 0 or (tables and version == 0):
+    if not tables and version == 0:
+        return version
+    schemas = expected_schemas(steps)
+    if version not in schemas:
         raise CorruptStoreError(f"store '{path}' is corrupt: its version {version} is not of this program")
-    _check_schema(connection, path, expected_schemas(steps)[version])
+    _check_schema(connection, path, schemas[version])
     return version

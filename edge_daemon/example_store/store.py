@@ -57,7 +57,6 @@ class ExampleStore:
         self.path = Path(path)
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover, create=create)
         self._table = ExampleTable(self._connection)
-        self.former_objects = self._table.former_objects
         self.history = ChangeHistory(self._connection)
         self.scenes = SceneTable(self._connection)
 

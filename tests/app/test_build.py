@@ -22,15 +22,11 @@ from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store import database
-from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.models import cohort_file
 from edge_daemon.mqtt import bridge
 from edge_daemon.mqtt.payloads import Info
 from tests.harness import fake_picamera2
-from tests.harness.fixed_camera import FixedCamera
-from tests.harness.unit_vectors import unit
 
 
 def config(folder: Path, *settings: str) -> Config:
@@ -54,31 +50,6 @@ def test_a_start_reads_the_store_once_beside_the_look_for_its_model(
     build(preflight(config(tmp_path, f"model.features={features}"))).close()
     read = [name.removeprefix("file:") for name in opened if "immutable" not in name]  # these read a header
     assert read == [f"{tmp_path}/examples.sqlite?mode=rw", f"{tmp_path}/examples.sqlite"]
-
-
-def test_objects_of_an_earlier_state_are_embedded_again_before_they_are_compared(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    options, camera = config(tmp_path), FixedCamera(3)
-    embedder = build_embedder(options)
-    with ExampleStore(tmp_path / "examples.sqlite") as store:
-        scene = store.scenes.add("frame", camera.reference().to_bytes(), "press")
-        former = ExampleRecord(
-            *(unit(1, embedder.size), "disc", embedder.space),
-            thumbnail=encode_jpeg(camera.picture("disc"), 224),
-            scene_id=scene.id,
-            object_embedding=unit(2, embedder.size),
-            former_object=True,
-        )
-        store.add_record(former)
-    build(options).close()
-    with ExampleStore(tmp_path / "examples.sqlite") as store:
-        (example,) = store
-        assert store.former_objects.ids() == []
-    assert example.object_embedding is not None
-    assert abs(float(example.object_embedding @ unit(2, embedder.size))) < 0.5
-    assert "embedded 1 object again; 0 not found in their pictures" in caplog.text
 
 
 def test_the_digest_is_that_of_the_configuration_as_it_was_loaded(

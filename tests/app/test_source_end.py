@@ -23,7 +23,9 @@ def test_the_end_of_a_replay_is_one_outage_and_names_the_key_that_repeats_it(
         picture = np.full((64, 64, 3), 80 * number, np.uint8)
         PIL.Image.fromarray(picture).save(tmp_path / f"{number}.png")
     camera = f"camera={{type: replay, path: {json.dumps(str(tmp_path))}}}"
-    daemon = build(load_config(None, [camera, "mqtt.host=null", "store.path=null"]))
+    daemon = build(
+        load_config(None, [camera, "mqtt.host=null", f"store.path={tmp_path}/state/examples.sqlite"])
+    )
     thread = threading.Thread(target=daemon.run)
     with caplog.at_level(logging.INFO):
         thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
+from tests.compatibility.written import WRITTEN
 from tests.harness.small_disk import SmallDisk
 from tests.harness.unit_vectors import unit
 
@@ -31,8 +33,8 @@ def damage(path: Path) -> None:
 
 
 def age(path: Path) -> None:
-    """Turn a store into one of version 0.1.0, which has to be migrated."""
-    path.write_bytes((Path(__file__).parent / "data" / "store-0.1.0.sqlite").read_bytes())
+    """Turn a store into one of an older version, which has to be migrated."""
+    shutil.copy(WRITTEN / "state/examples.sqlite", path)
 
 
 def leave_alone(path: Path) -> None:
@@ -40,7 +42,7 @@ def leave_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "labels"), [(leave_alone, {"cat": 5}), (damage, {"cat": 5}), (age, {"cat": 3, "dog": 1})]
+    ("before", "labels"), [(leave_alone, {"cat": 5}), (damage, {"cat": 5}), (age, {"disc": 9, "square": 3})]
 )
 def test_a_full_disk_at_the_start_costs_no_example(
     small_disk: SmallDisk,

@@ -27,6 +27,7 @@ from edge_daemon.example_store.store import ExampleStore
 from tests.harness.small_disk import SmallDisk
 from tests.harness.unit_vectors import unit
 
+VERSION = MIGRATIONS[-1][0]
 COUNT = 300
 FEW = 60
 """Examples that a small disk holds three times: before and after the migration, and in the journal."""
@@ -34,18 +35,17 @@ FEW = 60
 _KILLS = 6
 
 
-def write_old_store(path: Path, version: int, count: int = COUNT) -> None:
-    """Write a store of an older version with plain SQL, as the program of that version left it."""
+def write_old_store(path: Path, count: int = COUNT) -> None:
+    """Write a store of version 3 with plain SQL, as the program of that version left it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        migrate(connection, path, MIGRATIONS[:version])
+        migrate(connection, path, MIGRATIONS[:1])
         connection.execute("BEGIN")
         for number in range(1, count + 1):
             row = old_row(number)
-            if version >= 3:
-                row["checksum"] = row_checksum(
-                    *(row.get(name, defaults(name)) for name in CHECKSUMMED_IN_VERSION_3)
-                )
+            row["checksum"] = row_checksum(
+                *(row.get(name, defaults(name)) for name in CHECKSUMMED_IN_VERSION_3)
+            )
             marks = ", ".join("?" for _ in row)
             connection.execute(
                 f"INSERT INTO examples ({', '.join(row)}) VALUES ({marks})", list(row.values())
@@ -85,25 +85,26 @@ def assert_migrated(path: Path, count: int = COUNT) -> None:
     for each in found:
         assert np.array_equal(each.embedding, unit(each.id, 256))
         assert each.thumbnail == bytes([each.id % 256]) * 4000
-    assert raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert raw(path, "PRAGMA user_version") == [(VERSION,)]
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_every_older_version_is_migrated_with_its_examples(tmp_path: Path, version: int) -> None:
+def test_a_store_of_version_3_is_migrated_with_its_examples(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
-    write_old_store(path, version)
+    write_old_store(path, COUNT + 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM examples WHERE id = ?", (COUNT + 1,))
     assert_migrated(path)
     with ExampleStore(path) as store:
         scene = store.scenes.add("region", b"scene", "press")
         record = ExampleRecord(unit(1, 256), "new", "space", scene_id=scene.id, object_embedding=unit(2, 256))
         added = store.add_record(record)
-        assert added.id == COUNT + 1, "no id is used twice"
-        assert [step.id for step in store.undo().steps] == [COUNT + 1]
+        assert added.id == COUNT + 2, "no id is used twice"
+        assert [step.id for step in store.undo().steps] == [COUNT + 2]
 
 
 def test_a_row_that_was_damaged_before_the_migration_is_damaged_after_it(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
-    write_old_store(path, 3)
+    write_old_store(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE examples SET region = 'elsewhere' WHERE id = 5")
     checksums = raw(path, "SELECT id, checksum FROM examples")
@@ -138,17 +139,16 @@ print(steps)
 """Migrate a store; kill -9 at a number of steps of 100 instructions of SQLite. Prints the steps it took."""
 
 
-@pytest.mark.parametrize("version", [1, 3])
-def test_kill_9_during_the_migration_costs_no_example(tmp_path: Path, version: int) -> None:
+def test_kill_9_during_the_migration_costs_no_example(tmp_path: Path) -> None:
     whole, path = tmp_path / "whole.sqlite", tmp_path / "examples.sqlite"
-    write_old_store(whole, version)
+    write_old_store(whole)
     steps = int(_migrate_until(whole, path, -1))
-    draw, versions = random.Random(version), set()
+    draw, versions = random.Random(3), set()
     for _ in range(_KILLS):
         assert _migrate_until(whole, path, draw.randrange(1, steps)) == ""
         versions.add(raw(path, "PRAGMA user_version")[0][0])
         assert_migrated(path)
-    assert versions - {len(MIGRATIONS)} == {version}, "no version between the two is on disk"
+    assert versions - {VERSION} == {3}, "no version between the two is on disk"
 
 
 def _migrate_until(whole: Path, path: Path, step: int) -> str:
@@ -164,7 +164,7 @@ def test_a_disk_too_full_for_the_migration_leaves_the_old_store_whole(
     small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = small_disk.folder / "examples.sqlite"
-    write_old_store(path, 3, FEW)
+    write_old_store(path, FEW)
     small_disk.fill()
     with ExampleStore.open_or_recover(path) as store:
         assert sum(store.counts.values()) == FEW
@@ -177,7 +177,7 @@ def test_a_disk_too_full_for_the_migration_leaves_the_old_store_whole(
 
 def test_a_read_only_disk_shows_the_migrated_examples_and_keeps_the_old_file(small_disk: SmallDisk) -> None:
     path = small_disk.folder / "examples.sqlite"
-    write_old_store(path, 3, FEW)
+    write_old_store(path, FEW)
     before = path.read_bytes()
     small_disk.remount("ro")
     with ExampleStore.open_or_recover(path) as store:
@@ -193,4 +193,4 @@ def test_a_read_only_disk_shows_the_migrated_examples_and_keeps_the_old_file(sma
 @pytest.mark.parametrize("page", ["docs/storage.md", "CHANGELOG.md"])
 def test_the_pages_name_the_present_version(page: str) -> None:
     text = (Path(__file__).parents[2] / page).read_text()
-    assert re.findall(r"[Vv]ersion (\d+)[.;] (?:An older one|older stores)", text) == [str(len(MIGRATIONS))]
+    assert re.findall(r"[Vv]ersion (\d+)[.;] (?:An older one|older stores)", text) == [str(VERSION)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import export_folders
 from edge_daemon.example_store.ml5_json import write_dataset
 from edge_daemon.example_store.peer_examples import MAX_FORMER, PeerExamples, count_peers, was_ever_joined
-from edge_daemon.example_store.record import ExampleRecord, content_digest
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.reembedding import reembed
-from edge_daemon.example_store.schema import MIGRATIONS, migrate
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.example_pictures import CountingEmbedder
 from tests.harness.unit_vectors import unit
@@ -219,27 +217,3 @@ def test_only_the_latest_former_ids_are_kept(store: ExampleStore, peers: PeerExa
     assert len(peers.former_devices()) == MAX_FORMER
     assert f"host{MAX_FORMER + 3}" in peers.former_devices()
     assert "host0" not in peers.former_devices()
-
-
-def test_a_store_of_the_first_version_keeps_its_examples_and_never_reuses_an_id(tmp_path: Path) -> None:
-    path = tmp_path / "old.sqlite"
-    connection = sqlite3.connect(path, isolation_level=None)
-    migrate(connection, path, MIGRATIONS[:1])
-    embedding = unit(1).tobytes()
-    row = (embedding, b"picture", content_digest(b"picture"), content_digest(embedding))
-    for removed in (None, "2026-01-01T00:00:00.000000+00:00", "2026-01-01T00:00:00.000000+00:00"):
-        connection.execute(
-            "INSERT INTO examples (label, space, region, burst, source, created_at, removed_at,"
-            " embedding, thumbnail, picture_digest, embedding_digest)"
-            " VALUES ('cat', 'colours', 'left', 'held', 'gpio', ?, ?, ?, ?, ?, ?)",
-            ("2025-01-01T00:00:00.000000+00:00", removed, *row),
-        )
-    connection.execute("DELETE FROM examples WHERE id = 3")
-    connection.close()
-    with ExampleStore(path) as store:
-        [example] = store
-        assert (example.id, example.label, example.region, example.group) == (1, "cat", "left", "held")
-        assert (example.source, example.thumbnail, example.origin) == ("gpio", b"picture", "")
-        assert np.array_equal(example.embedding, unit(1))
-        assert [each.id for each in store.removed()] == [2]
-        assert store.add(unit(2), "dog").id == 4
