@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -152,8 +151,6 @@ class ExampleExporter:
         self._requested_s = 0.0
         self._next_start_s = float("-inf")
         self._ready: _Archive | str | None = None
-        if folder is not None:
-            remove_leftovers(folder)
 
     def start(self, command: ExportExamples, now_s: float) -> bool:
         """Start an export; return False during an export and for 10 s after it."""
@@ -230,12 +227,6 @@ class ExampleExporter:
         except BaseException:
             file.close()
             raise
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the scratch folders of killed exports of earlier states of 0.1.0."""
-    for scratch in folder.glob(".mqtt-export-*"):
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _part_size(max_packet: int | None) -> int:

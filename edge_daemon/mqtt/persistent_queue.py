@@ -6,7 +6,6 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -262,35 +261,11 @@ class PersistentQueue:
 
 
 def queue_path(folder: Path, base_topic: str) -> Path:
-    """Return the queue file of one device; its name contains the base topic.
-
-    Several devices may have their stores in one folder. Earlier states of 0.1.0 had one file for all of them;
-    its events are moved to the file of the device whose topics they have.
-    """
+    """Return the queue file of one device; several devices may have their stores in one folder."""
     name = quote(base_topic, safe="")
     if len(name) > _MAX_NAME:
         name = sha256(base_topic.encode()).hexdigest()
-    path = folder / f"mqtt-events.{name}.sqlite"
-    shared = folder / "mqtt-events.sqlite"
-    if shared.exists():
-        try:
-            _migrate(shared, path, base_topic)
-        except (OSError, ValueError, sqlite3.Error) as exc:
-            logger.warning("the waiting MQTT events in %s are not sent: %s", shared, exc)
-    return path
-
-
-def _migrate(shared: Path, path: Path, base_topic: str) -> None:
-    where, ours = "WHERE substr(topic, 1, ?) = ?", (len(base_topic) + 1, f"{base_topic}/")
-    with closing(open_queue_file(shared)) as source, closing(open_queue_file(path)) as target, source:
-        source.execute("BEGIN IMMEDIATE")
-        rows = source.execute(f"{SELECT} {where} ORDER BY id", ours)
-        with target:
-            target.executemany(INSERT, _intact(rows, base_topic, shared))
-        source.execute(f"DELETE FROM event {where}", ours)
-        [[left]] = source.execute("SELECT count(*) FROM event")
-    if not left:
-        shared.unlink()
+    return folder / f"mqtt-events.{name}.sqlite"
 
 
 def _intact(rows: Iterable[Sequence[Any]], base_topic: str, path: Path | None) -> Iterator[tuple[Any, ...]]:

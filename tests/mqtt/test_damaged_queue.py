@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import PersistentQueue, queue_path
+from edge_daemon.mqtt.persistent_queue import PersistentQueue
 
 BASE = "edge_daemon/q1"
 EVENTS = [Message(f"{BASE}/event", b'{"n":%d}' % number, 1, retain=False) for number in range(3)]
@@ -150,11 +150,3 @@ def test_no_flipped_bit_of_the_first_page_stops_the_start(
             queue.store(EVENTS[:1])
         assert found == EVENTS or list(tmp_path.glob("*.damaged-*"))
         assert all("\n" not in line for line in caplog.messages)
-
-
-def test_damaged_rows_of_the_old_shared_file_are_dropped(tmp_path: Path) -> None:
-    shared = tmp_path / "mqtt-events.sqlite"
-    write_old(shared, f"'{BASE}/event', x'7b7d', 1", f"'{BASE}/#', x'7b7d', 1", f"'{BASE}/event', x'5b5d', 1")
-    path = queue_path(tmp_path, BASE)
-    assert not shared.exists()
-    assert [each.payload for each in read_all(path)] == [b"{}", b"[]"]

@@ -84,8 +84,6 @@ def test_an_export_that_is_killed_leaves_no_file(tmp_path: Path) -> None:
         half.set()
         release.wait(10)
 
-    (tmp_path / ".mqtt-export-old").mkdir()
-    (tmp_path / ".mqtt-export-old" / "examples.zip").write_bytes(NOISE)
     exporter, _ = make_exporter(tmp_path, write_half)
     exporter.start(EXPORT, 0.0)
     assert half.wait(10)

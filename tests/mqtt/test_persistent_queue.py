@@ -183,34 +183,6 @@ def test_each_device_in_a_folder_has_its_own_queue_file(tmp_path: Path) -> None:
         assert len(PersistentQueue(path, 10)) == 1
 
 
-def test_events_of_the_old_shared_file_are_moved_by_topic(tmp_path: Path) -> None:
-    shared = PersistentQueue(tmp_path / "mqtt-events.sqlite", 10)
-    topics = ("edge/left/event", "edge/right/event", "edge/left2/event", "edge/left/tray/event")
-    shared.store([Message(topic, topic.encode(), 1, retain=False) for topic in topics])
-    shared.close()
-    found = {}
-    for base in ("edge/left", "edge/right", "edge/left2"):
-        queue = PersistentQueue(queue_path(tmp_path, base), 10)
-        found[base] = [read[1].topic for read in iter(queue.next, None)]
-        queue.close()
-    assert found == {
-        "edge/left": ["edge/left/event", "edge/left/tray/event"],
-        "edge/right": ["edge/right/event"],
-        "edge/left2": ["edge/left2/event"],
-    }
-    assert not (tmp_path / "mqtt-events.sqlite").exists()
-
-
-def test_a_shared_file_that_cannot_be_read_is_set_aside(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "mqtt-events.sqlite").write_bytes(b"no database" * 100)
-    for _ in range(2):
-        queue_path(tmp_path, "edge/left")
-    assert caplog.text.count("kept as mqtt-events.sqlite.damaged-1") == 1
-    assert (tmp_path / "mqtt-events.sqlite.damaged-1").read_bytes() == b"no database" * 100
-
-
 def test_the_journal_is_checkpointed_after_an_outage(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     queue = PersistentQueue(path, 10)
