@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from edge_daemon.actuators.device_regions import DeviceRegions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.message import Incoming
@@ -123,13 +124,15 @@ class ObjectReader:
         self._topics = topics
         self._clock = clock
         self._region = region
+        self._regions = DeviceRegions(topics, region)
         self._skipping = False
 
     def forget(self) -> None:
         """Forget nothing: events are no state."""
 
     def read(self, message: Incoming, now: float) -> None:
-        """Apply one message; all but `object` events of the region are ignored."""
+        """Apply one message; all but `object` events of the region and `info` are ignored."""
+        self._regions.read(message)
         if message.topic != self._topics.event or message.retained:
             return
         try:

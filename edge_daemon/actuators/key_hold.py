@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
+from edge_daemon.actuators.device_regions import DeviceRegions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.topics import Topics
@@ -50,23 +51,31 @@ class KeyHold:
 
 
 class LabelReader:
-    """Sets the key of a region's label; results of that region keep it down."""
+    """Sets the key of the label of `region`; results of that region keep it down.
 
-    def __init__(self, topics: Topics, key_hold: KeyHold, region: str) -> None:
+    None means the device's first region.
+    """
+
+    def __init__(self, topics: Topics, key_hold: KeyHold, region: str | None) -> None:
         self.schedule = key_hold
         self._topics = topics
-        self._region = region
+        self._regions = DeviceRegions(topics, region)
+        self._labels: dict[str, str] = {}
 
     def forget(self) -> None:
-        """Forget the label; a new subscription gets it again, unless it was cleared meanwhile."""
+        """Forget the labels; a new subscription gets them again, unless they were cleared meanwhile."""
+        self._labels.clear()
         self.schedule.set_label("")
 
     def read(self, message: Incoming, now: float) -> None:
         """Apply one message. A retained result is old and keeps no key down."""
-        if message.topic == self._topics.label(self._region):
-            self.schedule.set_label(message.payload.decode("utf-8", "replace"))
-        elif message.topic == self._topics.result(self._region) and not message.retained:
+        self._regions.read(message)
+        region = self._regions.followed
+        if message.topic.endswith("/label"):
+            self._labels[message.topic] = message.payload.decode("utf-8", "replace")
+        elif message.topic == self._topics.result(region) and not message.retained:
             self.schedule.record_result(now)
+        self.schedule.set_label(self._labels.get(self._topics.label(region), ""))
 
 
 class VirtualKeyboard:

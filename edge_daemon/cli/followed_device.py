@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from edge_daemon.app.region_factory import region_names
+from edge_daemon.app.region_factory import label_names, region_names
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, RequestError
-from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.topics import Topics, device_topics
 
 
@@ -20,11 +19,12 @@ def followed_topics(config: Config, device: str | None = None) -> Topics:
     return device_topics(base, device or config.device.topic_id, region_names(config))
 
 
-def check_region(config: Config, name: str) -> str:
-    """Return `name` if the device publishes labels of such a region. Raises RequestError."""
-    names = region_names(config)
-    if config.combine_regions == "text":
-        names.append(WHOLE_FRAME)
-    if name not in names:
+def check_region(config: Config, name: str | None) -> str | None:
+    """Return `name` if it can be a region of the device. Raises RequestError.
+
+    A configuration without regions may be that of another machine: the device's `info` has its regions.
+    """
+    names = label_names(config)
+    if config.regions and name not in (None, *names):
         raise RequestError(f"no region '{name}'; regions are {', '.join(names)}")
     return name

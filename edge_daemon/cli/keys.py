@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.set)
     keys = _unique(args.key)
     topics = followed_topics(config)
-    region = topics.regions[0] if args.region is None else check_region(config, args.region)
+    region = check_region(config, args.region)
     rate = config.mqtt.result_per_s
     if rate and args.dead_man <= 1 / rate:
         text = "keys will flicker: results come every %g s, and --dead-man is %g s; raise mqtt.result_per_s"

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     ejectors: list[Ejector] = args.eject
     _check_ejectors(ejectors, config)
     topics = followed_topics(config)
-    region = None if args.region is None else check_region(config, args.region)
+    region = check_region(config, args.region)
     schedule = EjectSchedule({ejector.label: ejector.pulse for ejector in ejectors})
     pins = {ejector.label: ejector.output for ejector in ejectors}
 

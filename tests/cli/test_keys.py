@@ -16,6 +16,9 @@ from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.running_command import BASE, TIMEOUT_S, started
 
+REGIONS = ["--set", "regions=[{name: bin, box: [0, 0, 0.5, 1]}, {name: gate, box: [0.5, 0, 0.5, 1]}]"]
+INFO = '{"regions": ["bin", "gate"]}'
+
 
 @pytest.fixture
 def broker() -> Iterator[Mosquitto]:
@@ -44,6 +47,29 @@ def test_each_line_is_a_key_that_goes_down_or_up(
         changes = [(line["key"], line["state"]) for line in program.lines]
     left, right = "KEY_LEFT", "KEY_RIGHT"
     assert changes == [(left, "down"), (left, "up"), (right, "down"), (right, "up")]
+
+
+@pytest.mark.parametrize(("words", "region"), [([], "bin"), (["--region", "gate"], "gate")])
+def test_on_another_machine_the_regions_are_those_of_the_device(
+    words: list[str], region: str, broker: Mosquitto, tmp_path: Path, with_evdev: dict[str, str]
+) -> None:
+    words = ["--key", "left=KEY_LEFT", "--dead-man", "60", *words]
+    with started("keys", words, broker, tmp_path, with_evdev) as program, Listener(broker.port) as device:
+        device.publish(f"{BASE}/{region}/label", "left", retain=True)
+        device.publish(f"{BASE}/info", INFO, retain=True)
+        program.wait_for_log("connected")
+        program.publish_until_lines(device, f"{BASE}/{region}/result", repeat("{}"), 1)
+        assert program.lines[0]["key"] == "KEY_LEFT"
+
+
+def test_a_region_that_the_device_lacks_is_a_warning(
+    broker: Mosquitto, tmp_path: Path, with_evdev: dict[str, str]
+) -> None:
+    words = ["--key", "left=KEY_LEFT", "--region", "top"]
+    with started("keys", words, broker, tmp_path, with_evdev) as program, Listener(broker.port) as device:
+        for info in ("[]", "{", '{"regions": 1}', INFO):
+            device.publish(f"{BASE}/info", info, retain=True)
+        program.wait_for_log("the device has no region 'top'; its regions are bin, gate")
 
 
 def test_a_rate_of_results_below_the_dead_mans_time_is_a_warning(
@@ -105,7 +131,7 @@ def test_wrong_arguments_are_usage_errors(
     ("words", "text"),
     [
         (["--key", "left=KEY_LEFT", "--set", "mqtt.host=null"], "mqtt.host: no broker is configured"),
-        (["--key", "left=KEY_LEFT", "--region", "top"], "no region 'top'; regions are frame"),
+        (["--key", "left=KEY_LEFT", "--region", "top", *REGIONS], "no region 'top'; regions are bin, gate"),
         (["--key", "left=KEY_LEFT", "--key", "left=KEY_UP"], "label 'left' is given twice"),
     ],
 )

@@ -51,6 +51,13 @@ def test_each_line_says_what_was_switched_when(broker: Mosquitto, tmp_path: Path
     assert 0.2 < (times[1] - times[0]).total_seconds() < TIMEOUT_S
 
 
+def test_a_region_that_the_device_lacks_is_a_warning(broker: Mosquitto, tmp_path: Path) -> None:
+    words = [*NUT, "--region", "top"]
+    with started("sort", words, broker, tmp_path, MOCK_PINS) as program, Listener(broker.port) as device:
+        device.publish(f"{BASE}/info", '{"regions": ["bin", "gate"]}', retain=True)
+        program.wait_for_log("the device has no region 'top'; its regions are bin, gate")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_outputs_are_off_after_every_way_to_stop_it(
     broker: Mosquitto, tmp_path: Path, number: signal.Signals
@@ -126,6 +133,7 @@ def test_wrong_arguments_are_usage_errors(
 
 
 NUT = ["--eject", "nut:5:0.8:0.1"]
+REGIONS = ["--set", "regions=[{name: bin, box: [0, 0, 0.5, 1]}, {name: gate, box: [0.5, 0, 0.5, 1]}]"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ NUT = ["--eject", "nut:5:0.8:0.1"]
     [
         ([*NUT, "--set", "mqtt.host=null"], "mqtt.host: no broker is configured"),
         ([*NUT, "--set", "mqtt.username=ann", "--set", "mqtt.password_file=/none/word"], "/none/word"),
-        ([*NUT, "--region", "left"], "no region 'left'; regions are frame"),
+        ([*NUT, "--region", "left", *REGIONS], "no region 'left'; regions are bin, gate"),
         ([*NUT, "--eject", "nut:6:0.8:0.1"], "label 'nut' is given twice"),
         ([*NUT, "--eject", "bolt:5:0.8:0.1"], "BCM 5 is already used by the ejector of 'nut'"),
         ([*NUT, "--set", "buttons=[{pin: 17, label: nut, led: 5}]"], "BCM 5 is already used by LED of 'nut'"),
