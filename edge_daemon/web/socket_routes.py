@@ -10,10 +10,12 @@ from edge_daemon.web.camera_sender import CameraSenders, describe_sender
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache
-from edge_daemon.web.viewers import ViewerRegistry
+from edge_daemon.web.viewers import MAX_VIEWERS, ViewerRegistry
 from edge_daemon.web.websocket import serve_viewer
 
 _TRY_AGAIN_LATER = 1013
+_TOO_MANY = f"{MAX_VIEWERS} pages are open, the most at once; close one elsewhere"
+"""The page shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class LiveRoute:
         """Send state changes as they happen, and preview images on request."""
         await socket.accept()
         if self.viewers.is_full:
-            await socket.close(_TRY_AGAIN_LATER, "too many viewers")
+            await socket.close(_TRY_AGAIN_LATER, _TOO_MANY)
             return
         given = () if self.senders is None else (self.senders.message(),)
         now = (self.feed.heartbeat(), *self.feed.results())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 from playwright.sync_api import Page, WebSocket, expect
+from websockets.sync.client import connect
 
+from edge_daemon.web.viewers import MAX_VIEWERS
 from tests.harness.browser import class_button, save_screenshot
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.page_layout import layout_faults
@@ -134,3 +137,19 @@ def test_a_slow_network_gets_no_more_pictures_than_it_takes(site: WebHarness, vi
         expect_running(page)
         slow.delay(0)
     assert set(waiting) == {1}
+
+
+def test_one_viewer_too_many_sees_why_it_has_no_connection(site: WebHarness, visit: Visit) -> None:
+    page = visit("phone").open(site.url)
+    expect_running(page)
+    with ExitStack() as others:
+        for _ in range(MAX_VIEWERS - 1):
+            others.enter_context(connect(f"{site.url.replace('http', 'ws')}/live"))
+        late = visit("desk").open(site.url)
+        expect(late.locator("#state-text")).to_have_text("No connection")
+        expect(late.locator("#causes p")).to_have_text(
+            re.compile("^12 pages are open, .*; close one elsewhere")
+        )
+        expect(late.locator("#frozen")).to_contain_text("12 pages are open")
+        assert layout_faults(late) == []
+    expect_running(late)

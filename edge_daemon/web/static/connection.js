@@ -32,7 +32,7 @@ class Connection extends EventTarget {
     const socket = new WebSocket(`${location.origin.replace("http", "ws")}/live`);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = () => this.#retry(socket);
+    socket.onclose = ({ reason }) => this.#retry(socket, reason);
     this.#socket = socket;
     this.#receivedAt = performance.now();
   }
@@ -49,17 +49,17 @@ class Connection extends EventTarget {
     if (this.#socket && performance.now() - this.#receivedAt > TIMEOUT_MS) this.#retry(this.#socket);
   }
 
-  #retry(socket) {
+  #retry(socket, reason) {
     if (socket !== this.#socket) return;
     this.#socket = null;
     socket.onclose = null;
     socket.close();
-    this.#emit("down");
+    this.#emit("down", reason);
     const wait = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)];
     setTimeout(() => this.#reconnect(), wait);
   }
 
-  // The browser reports a refused handshake as a lost connection, so the session is checked first.
+  // A refused handshake looks like a lost connection, so the session is checked first.
   async #reconnect() {
     const session = await get("/api/session", TIMEOUT_MS).catch(() => null);
     if (session && !session.open) this.#emit("loggedout");

@@ -46,7 +46,7 @@ function paint(bitmap, { width, height }) {
 }
 
 // A picture is marked as frozen when the camera gives no frames or is lost, with the reason. Over a slow network, or
-// from a camera with a picture every few seconds, it is only marked with its age.
+// from a slow camera, it is only marked with its age.
 function check() {
   if (!visible || document.hidden) return;
   const age = performance.now() - drawnAt;
@@ -72,9 +72,9 @@ export function startPicture() {
     check();
   });
   connection.on("heartbeat", (message) => ({ stalled } = message));
-  connection.on("down", () => {
+  connection.on("down", (reason) => {
     requested = false;
-    fault = "No connection to the device; trying again";
+    fault = reason || "No connection to the device; trying again";
     check();
   });
   document.addEventListener("view", ({ detail }) => {

@@ -1,5 +1,4 @@
-// The header: what the device does, in red with the cause while camera, broker or buttons are lost. Without frames
-// nothing can be taught.
+// The header: what the device does, in red with the cause while a part is lost. Without frames nothing can be taught.
 
 import { connection } from "/static/connection.js";
 import { byId, make, write } from "/static/dom.js";
@@ -7,17 +6,17 @@ import { byId, make, write } from "/static/dom.js";
 let camera = "starting";
 let faults = {};
 let stalled = false;
-let isDown = false;
+let down = "";
 
 function parts() {
   const names = Object.keys(faults);
-  if (isDown) return ["down", "No connection", ["Trying to reach the device again"]];
+  if (down) return ["down", "No connection", [down]];
   if (names.length) return ["lost", `${names[0]}${names.slice(1).map((name) => `, ${name.toLowerCase()}`).join("")} lost`, names.map((name) => `${name}: ${faults[name]}`)];
   if (camera === "running" && stalled) return ["lost", "No frames", ["The camera gives no new frames"]];
   return camera === "running" ? ["running", "Running", []] : ["starting", "Starting", []];
 }
 
-export const framesCome = () => camera === "running" && !stalled && !isDown;
+export const framesCome = () => camera === "running" && !stalled && !down;
 
 function show() {
   const [state, text, causes] = parts();
@@ -44,9 +43,9 @@ export function startState() {
     ({ faults, stalled } = message);
     show();
   });
-  connection.on("hello", () => (isDown = false));
-  connection.on("down", () => {
-    isDown = true;
+  connection.on("hello", () => (down = ""));
+  connection.on("down", (reason) => {
+    down = reason || "Trying to reach the device again";
     show();
   });
 }
