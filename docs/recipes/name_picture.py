@@ -14,8 +14,9 @@ from edge_daemon import Embedder, KNNClassifier
 model, folder, picture = sys.argv[1:]
 embedder = Embedder(model)
 classifier = KNNClassifier(k=1)
-for path in sorted(Path(folder).glob("*/*")):
-    classifier.add(embedder.embed(np.asarray(Image.open(path).convert("RGB"))), path.parent.name)
+for path in sorted(Path(folder).glob("[!.]*/[!.]*")):
+    if path.suffix.lower() in Image.registered_extensions():
+        classifier.add(embedder.embed(np.asarray(Image.open(path).convert("RGB"))), path.parent.name)
 
 classifier.counts or sys.exit(f"{folder} has no pictures in label folders")
 prediction = classifier.predict(embedder.embed(np.asarray(Image.open(picture).convert("RGB"))))

@@ -47,6 +47,13 @@ def test_a_picture_is_named_by_the_examples_of_a_folder(digits: Path) -> None:
     assert line == "7, similarity 1.00"
 
 
+def test_other_files_in_a_folder_of_pictures_are_left_out(digits: Path) -> None:
+    for name in (".DS_Store", "._1.png", "Thumbs.db", "notes.txt"):
+        (digits / "7" / name).write_bytes(b"\0\1")
+    [line] = run("name_picture.py", MODEL, digits, digits / "7" / "1.png")
+    assert line == "7, similarity 1.00"
+
+
 def test_pictures_are_classified_with_the_examples_of_a_store(config: Path, digits: Path) -> None:
     pictures = [digits / "0" / "0.png", digits / "8" / "2.png"]
     counts, *lines = run("classify_with_store.py", MODEL, config.with_name("examples.sqlite"), *pictures)
