@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,9 +16,9 @@ from edge_daemon.domain.errors import ArchiveError, ImageError
 from edge_daemon.example_store.image_folders import Picture, check_similar_labels, warn_of_others
 from edge_daemon.example_store.importing import ImportLabels
 from edge_daemon.imaging.image_files import is_hidden
-from edge_daemon.imaging.image_io import named_as_image
+from edge_daemon.imaging.image_io import HEADER_BYTES, is_image, named_as_image
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries, entry_path
+from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries, entry_path, read_entry
 
 MAX_PICTURE_BYTES = 64 << 20
 _PROJECT_NAME = re.compile(r"(.+)-!-[^/]*")
@@ -48,9 +48,9 @@ def is_picture_zip(path: Path) -> bool:
     """Return whether a zip holds pictures and is not an archive; False for one that can't be opened."""
     try:
         names = _names(path)
+        return not is_export(names) and bool(_pictures_among(names, path))
     except (*DAMAGED, OSError, ArchiveError):
         return False
-    return not is_export(names) and any(named_as_image(Path(name)) for name in names)
 
 
 def is_export(names: Iterable[str]) -> bool:
@@ -78,13 +78,14 @@ def find_zipped_pictures(
     labels = labels or ImportLabels()
     try:
         names = _names(path)
+        pictures = _pictures_among(names, path)
     except DAMAGED as exc:
         raise ArchiveError(f"'{path}' is damaged: {exc}") from exc
     except OSError as exc:
         raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
     except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
-    named = _labels_of(names)
+    named = _labels_of(names, pictures)
     warn_of_others(path, [Path(name) for name, label in named.items() if label is None])
     shown = {name: label for name, label in named.items() if label is not None}
     if not shown:
@@ -123,9 +124,21 @@ def is_file_of_user(name: str) -> bool:
     return not name.endswith("/") and not any(is_hidden(part) for part in PurePosixPath(name).parts)
 
 
-def _labels_of(names: Collection[str]) -> dict[str, str | None]:
+def _pictures_among(names: Mapping[str, str], path: Path) -> set[str]:
+    """Return the files of a zip that are pictures by content or by name. Raises OSError, DAMAGED."""
+    with zipfile.ZipFile(path) as archive:
+        return {name for name in names if named_as_image(Path(name)) or _is_picture(archive, names[name])}
+
+
+def _is_picture(archive: zipfile.ZipFile, entry: str) -> bool:
+    try:
+        return is_image(read_entry(archive, entry, HEADER_BYTES))
+    except DAMAGED:
+        return False
+
+
+def _labels_of(names: Collection[str], pictures: Collection[str]) -> dict[str, str | None]:
     """Return the label of each file; None for one that is not a picture of a label."""
-    pictures = {name for name in names if named_as_image(Path(name))}
     is_project = _MANIFEST in names and any("/" not in name and "-!-" in name for name in pictures)
     places = {name: PurePosixPath(name) for name in names}
     if not is_project:

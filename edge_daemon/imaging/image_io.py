@@ -50,7 +50,7 @@ _UNSUPPORTED = {
     rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL picture",
     rb"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
 }
-_HEADER_BYTES = 48
+HEADER_BYTES = 48
 _ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))  # several pictures in a TIFF or MPO are no animation
 
 _ORIENTATION = 0x0112
@@ -106,9 +106,12 @@ def read_scaled(content: bytes, name: str, size_for: SizeFor, max_pixels: int = 
     return _read(content, name, max_pixels, size_for)
 
 
-def is_image(path: Path) -> bool:
-    """Return whether a file begins as a known picture format, readable or not. Raises OSError."""
-    header = _header_of(path)
+def is_image(source: Path | bytes) -> bool:
+    """Return whether a file, or its first HEADER_BYTES, begins as a known picture format, readable or not.
+
+    Raises OSError.
+    """
+    header = source if isinstance(source, bytes) else _header_of(source)
     return any(re.match(start, header, re.DOTALL) for start in (*_READERS, *_UNSUPPORTED))
 
 
@@ -237,7 +240,7 @@ def _open(source: io.BytesIO | Path, max_pixels: int = MAX_PIXELS) -> PIL.Image.
 
 def _format_of(source: io.BytesIO | Path) -> str:
     """Return Pillow's name of a file's format and load its reader."""
-    header = source.getvalue()[:_HEADER_BYTES] if isinstance(source, io.BytesIO) else _header_of(source)
+    header = source.getvalue()[:HEADER_BYTES] if isinstance(source, io.BytesIO) else _header_of(source)
     for start, reader in _READERS.items():
         if re.match(start, header, re.DOTALL):
             _load_reader(reader)
@@ -275,7 +278,7 @@ def _load_reader(reader: str) -> None:
 
 def _header_of(path: Path) -> bytes:
     with open_regular(path) as file:
-        return file.read(_HEADER_BYTES)
+        return file.read(HEADER_BYTES)
 
 
 def _error_text(error: Exception, max_pixels: int = MAX_PIXELS) -> str:

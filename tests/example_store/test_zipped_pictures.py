@@ -18,6 +18,8 @@ from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_p
 from tests.harness.example_pictures import CountingEmbedder, noise
 from tests.harness.unit_vectors import unit
 
+NO_PICTURES = (".txt", ".csv", ".json", ".f32")
+
 
 def _jpeg(seed: int) -> bytes:
     buffer = io.BytesIO()
@@ -32,7 +34,7 @@ def _zip(path: Path, *names: str, manifest: bool = False) -> Path:
                 "manifest.json", json.dumps({"type": "image", "version": "2.4.7", "appdata": {}})
             )
         for seed, name in enumerate(names):
-            archive.writestr(name, _jpeg(seed))
+            archive.writestr(name, b"data" if name.endswith(NO_PICTURES) else _jpeg(seed))
     return path
 
 
@@ -71,6 +73,26 @@ def test_packed_label_folders_go_in_like_a_folder(
     packed = _zip(tmp_path / "x.zip", *names, "x.csv", "__MACOSX/cat/._1.jpg", f"{root}.thumbnails/3.jpg")
     assert _shown(find_zipped_pictures(packed)) == [("cat", "1.jpg"), ("dog", "2.jpg")]
     assert "2 other files passed over (notes.txt, x.csv)" in caplog.text
+
+
+def test_pictures_are_known_by_content_as_in_a_folder(tmp_path: Path, store: ExampleStore) -> None:
+    packed = _zip(tmp_path / "x.zip", "cat/photo", "cat/1.data", "dog/IMG_2")
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("dog/notes", "no picture")
+    assert is_picture_zip(packed)
+    report = import_pictures(store, CountingEmbedder(), find_zipped_pictures(packed))
+    assert (store.counts, report.problems) == ({"cat": 2, "dog": 1}, [])
+
+
+def test_a_damaged_file_that_is_no_picture_stops_nothing(tmp_path: Path) -> None:
+    packed = _zip(tmp_path / "x.zip", "cat/1.jpg")
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/notes", "x" * 500)
+        data = archive.getinfo("cat/notes").header_offset + 30 + len("cat/notes")
+    content = bytearray(packed.read_bytes())
+    content[data] |= 0b110  # a kind of block that does not exist
+    packed.write_bytes(content)
+    assert _shown(find_zipped_pictures(packed)) == [("cat", "1.jpg")]
 
 
 def test_an_invalid_label_is_left_out(tmp_path: Path) -> None:
