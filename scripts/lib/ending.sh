@@ -30,7 +30,9 @@ ask_doctor_for_all() {
 }
 
 end_installation() {
-    if systemd_runs; then
+    if $stays_stopped; then
+        : # put_in_place has printed it
+    elif systemd_runs; then
         say "started; follow it with: journalctl -fu edge-daemon"
     else
         say "systemd is not running here; the service starts at the next boot"

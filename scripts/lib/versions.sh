@@ -139,12 +139,24 @@ ask_doctor() {
 
 service_is() { systemd_runs && systemctl --quiet "is-$1" "$unit" 2>/dev/null; }
 
-# put_in_place PROGRAM: set the links and start it. If the new program does not become ready, a service that was running
-# is started again with its previous program.
+# is_stopped: true if the service's owner has stopped it; it can fail while it stops.
+is_stopped() {
+    systemd_runs || return 1
+    case "$(systemctl is-active "$unit" 2>/dev/null)" in
+        inactive) true ;;
+        failed) ! service_is enabled ;;
+        *) false ;;
+    esac
+}
+stays_stopped=false
+
+# put_in_place PROGRAM: set the links and start it, unless the service was stopped. If the new program does not become
+# ready, a service that was running is started again with its previous program.
 put_in_place() {
     local current previous reason
     current=$(program_of venv)
     previous=$(program_of previous)
+    [ -z "$current" ] || ! is_stopped || stays_stopped=true
     sync -f "$1" # on disk before the link: the power may fail at any time
     [ -z "$current" ] || set_link previous "$current"
     if ! switch_to "$1"; then
@@ -154,18 +166,21 @@ put_in_place() {
         die "this program did not start, and the one before it runs again: ${reason#edge-daemon: }"
     fi
     remove_unused
+    ! $stays_stopped ||
+        say "the service was stopped and stays so; start it: sudo systemctl enable --now edge-daemon"
 }
 
-# switch_to PROGRAM: false if the service was running and does not become ready.
+# switch_to PROGRAM: false if the service was running and does not become ready. A first installation enables the service
+# before the link is set: if it is interrupted, the next one is the first again.
 switch_to() {
     local ran=false
     ! service_is active || ran=true
+    [ ! -d "$1/systemd" ] || install -D -m 0644 "$1/systemd/$unit" "$DESTDIR/etc/systemd/system/$unit"
+    [ -n "$(program_of venv)" ] || systemctl enable "$unit"
     set_link venv "$1"
     ln -sfn "$target/venv/bin/edge-daemon" "$DESTDIR/usr/local/bin/edge-daemon"
-    [ ! -d "$1/systemd" ] || install -D -m 0644 "$1/systemd/$unit" "$DESTDIR/etc/systemd/system/$unit"
     sync -f "$target" "$DESTDIR/etc" # a power cut must not leave an empty unit, which would be masked
     systemd_runs || return 0
     systemctl daemon-reload
-    service_is enabled || systemctl enable "$unit"
-    if $ran; then systemctl restart "$unit"; else systemctl restart --no-block "$unit"; fi
+    if $ran; then systemctl restart "$unit"; elif ! $stays_stopped; then systemctl restart --no-block "$unit"; fi
 }

@@ -99,8 +99,10 @@ echo "systemctl $*" >>"$BOARD/log"
 case "$*" in
     *is-active*mosquitto) grep -qx active "$BOARD/mosquitto" ;;
     *mosquitto) ! grep -qx broken "$BOARD/mosquitto" ;;
+    "is-active "*) cat "$BOARD/service" ;;
     *is-active*) [ "$(cat "$BOARD/service")" = active ] ;;
-    *is-enabled*) false ;;
+    enable*) touch "$BOARD/enabled" ;;
+    *is-enabled*) [ -e "$BOARD/enabled" ] ;;
     restart*)
         if "$DESTDIR/opt/edge-daemon/venv/bin/edge-daemon" run 2>"$BOARD/journal"; then
             echo active >"$BOARD/service"
@@ -219,6 +221,11 @@ class Board:
     def service(self) -> str:
         """Active, inactive or failed."""
         return (self.place / "service").read_text().strip()
+
+    @property
+    def starts_at_boot(self) -> bool:
+        """Whether systemd has the unit enabled."""
+        return (self.place / "enabled").exists()
 
     def programs(self) -> set[str]:
         """The names in the folder of the installed programs."""

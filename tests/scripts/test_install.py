@@ -234,11 +234,13 @@ def test_the_program_goes_on_while_its_own_python_is_still_there(running: Board)
 
 
 def test_without_systemd_the_service_starts_at_the_next_boot(board: Board) -> None:
+    """As in the root of an image that is being made."""
     (board.root / "run/systemd/system").rmdir()
     assert "starts at the next boot" in board.install().stdout
+    assert board.starts_at_boot
     assert board.upgrade(SECOND).returncode == 0
     assert board.version == "2.0"
-    assert board.log() == []
+    assert board.log() == ["systemctl enable edge-daemon.service"]
 
 
 def test_pip_unpacks_beside_the_program_and_not_in_tmp(running: Board) -> None:
