@@ -52,7 +52,7 @@ def make_packaged_model(
     try:
         if target.is_file() and _sha256(_read(target)) == manifest.sha256:
             return target
-        with PartFile(target) as part:
+        with PartFile(target, resumes=False) as part:
             part.file.truncate(0)
             part.file.write(_make(manifest, packaged, source, say))
             part.put_in_place()

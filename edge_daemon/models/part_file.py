@@ -27,14 +27,15 @@ class PartFile:
     `file` is open for reading and appending, and locked. A link, a pipe, another user's file and a file
     with a second hard link are removed, not used: any user with write access to the folder could have put
     them there. Root works with the rights of the folder's owner. Raises ModelError when another process
-    writes the same file, OSError when it can't be written. After an error of a full disk no part is kept: the
-    disk would stay full, and the examples may be on it.
+    writes the same file, OSError when it can't be written. The part is kept after an error if it `resumes`,
+    but not after that of a full disk: the disk would stay full, and the examples may be on it.
     """
 
     file: BufferedRandom
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, resumes: bool = True) -> None:
         self._target = target
+        self._resumes = resumes
         self._name = f"{target.name}.part"
         self._folder = -1
 
@@ -57,7 +58,8 @@ class PartFile:
         try:
             with suppress(OSError):  # close() raises it again
                 self.file.flush()
-            is_unwanted = _is_full_disk(value) or os.fstat(self.file.fileno()).st_size == 0
+            is_empty = os.fstat(self.file.fileno()).st_size == 0
+            is_unwanted = is_empty or not self._resumes or _is_full_disk(value)
             if is_unwanted and self._is_named():
                 with as_owner_of(self._target.parent):
                     os.unlink(self._name, dir_fd=self._folder)

@@ -246,7 +246,7 @@ def _rename(file: Path, name: Path) -> None:
 
 
 def _put(content: bytes, target: Path) -> None:
-    with PartFile(target) as part:
+    with PartFile(target, resumes=False) as part:
         part.file.truncate(0)
         part.file.write(content)
         part.put_in_place()

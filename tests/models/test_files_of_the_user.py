@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,20 @@ def test_no_labels_are_left_when_another_process_writes_the_model(tmp_path: Path
         with pytest.raises(ModelError, match="is being written by another process"):
             add(model, model_folder)
     assert names_in(model_folder) == ["mine.tflite.part"]
+
+
+def test_nothing_is_left_when_the_last_step_is_interrupted(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    model = tmp_path / "mine.tflite"
+    model.write_bytes(exported())
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        add(model, model_folder)
+    assert names_in(model_folder) == []
 
 
 def test_nothing_is_left_on_a_full_disk(tmp_path: Path) -> None:
