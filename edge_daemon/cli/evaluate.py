@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, p
 from edge_daemon.cli.session_report import write_session_page
 from edge_daemon.cli.shots import DEFAULT_SHOTS, choose_shots, read_shots
 from edge_daemon.config.schema import Config, load_config
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import few_shot, open_set
@@ -214,9 +216,8 @@ def _rows(
 def _classifier_rows(
     args: argparse.Namespace, data: Dataset, scores: list[ClassifierScore]
 ) -> Iterator[dict[str, object]]:
-    jobs = [(classifier, shots) for shots in args.shots for classifier in args.classifiers]
-    for classifier, shots in Progress("evaluating")(jobs, len(jobs)):
-        score = few_shot.measure(data, classifier, few_shot.CLASSIFIERS[classifier], shots, args.seeds)
+    for shots, classifier in product(args.shots, args.classifiers):
+        score = _measure_classifier(args, data, classifier, shots)
         scores.append(score)
         yield {
             "classifier": classifier,
@@ -229,6 +230,18 @@ def _classifier_rows(
         }
 
 
+def _measure_classifier(
+    args: argparse.Namespace, data: Dataset, classifier: str, shots: int
+) -> ClassifierScore:
+    seeds = _seeds(args, classifier, shots)
+    return few_shot.measure(data, classifier, few_shot.CLASSIFIERS[classifier], shots, seeds)
+
+
+def _seeds(args: argparse.Namespace, what: str, shots: int) -> Iterator[int]:
+    """Return the seed of each draw, with a bar."""
+    return Progress(f"{what}, {counted(shots, 'shot')}")(range(args.seeds), args.seeds)
+
+
 def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
     if (few := len(data.labels) < 3) and not args.far:
         raise ConfigError(f"{_NEAR_NEEDS}; measure pictures of other objects with --far DIR")
@@ -237,25 +250,27 @@ def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Ite
         note(f"no row for near: {_NEAR_NEEDS}")
     for shots in args.shots:
         if not few:
-            near = open_set.average(open_set.near_ood(data, shots, args.seeds))
+            near = open_set.average(open_set.near_ood(data, shots, _seeds(args, "near", shots)))
             yield {"unknown": "near", "shots": shots, **asdict(near)}
         if far_vectors is not None:
-            far = open_set.average(open_set.far_ood(data, far_vectors, shots, args.seeds))
+            seeds = _seeds(args, "far", shots)
+            far = open_set.average(open_set.far_ood(data, far_vectors, shots, seeds))
             yield {"unknown": "far", "shots": shots, **asdict(far)}
 
 
 def _leave_one_out(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
     for shots in args.shots:
-        accuracies = list(few_shot.leave_one_out_accuracies(data, shots, args.seeds))
+        seeds = _seeds(args, "leave-one-out", shots)
+        accuracies = list(few_shot.leave_one_out_accuracies(data, shots, seeds))
         for name in accuracies[0]:
             accuracy = float(np.mean([each[name] for each in accuracies]))
-            held_out = few_shot.measure(data, name, few_shot.CLASSIFIERS[name], shots, args.seeds).accuracy
+            held_out = _measure_classifier(args, data, name, shots).accuracy
             yield {"leave_one_out": accuracy, "held_out": held_out, "classifier": name, "shots": shots}
 
 
 def _tune(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
     for shots in args.shots:
-        selected = few_shot.tune(data, shots, args.seeds)
+        selected = few_shot.tune(data, shots, _seeds(args, "tune", shots))
         accuracy = float(np.mean([each for _, each in selected]))
         yield {"tuned": [name for name, _ in selected], "shots": shots, "accuracy": accuracy}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_daemon import __version__
 from edge_daemon.cli.option_values import read_path
+from edge_daemon.cli.progress import ERASE, can_redraw
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.system.interrupt import STATUS, raise_at_interrupt
 from edge_daemon.system.printable import OneLineFormatter, printable
@@ -187,6 +188,8 @@ def _start_logging(*, debug: bool) -> None:
     form = "%(levelname)s %(name)s: %(message)s"
     if "JOURNAL_STREAM" not in os.environ:
         form = "%(asctime)s " + form
+    if can_redraw(sys.stderr):
+        form = ERASE + form  # a message in the course of long work replaces its bar
     level = logging.DEBUG if debug else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLineFormatter(form, "%H:%M:%S"))

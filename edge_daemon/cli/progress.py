@@ -13,6 +13,8 @@ _T = TypeVar("_T")
 _WIDTH = 30
 _EVERY_S = 0.1
 _COLUMNS = 80
+ERASE = "\r\x1b[K"
+"""Control codes that erase the line of the cursor."""
 
 
 def can_redraw(stream: TextIO) -> bool:
@@ -26,7 +28,7 @@ def redraw(stream: TextIO, line: str) -> None:
         columns = os.get_terminal_size(stream.fileno()).columns
     except OSError:
         columns = 0
-    stream.write(f"\r\x1b[K{line[: (columns or _COLUMNS) - 1]}")
+    stream.write(f"{ERASE}{line[: (columns or _COLUMNS) - 1]}")
     stream.flush()
 
 

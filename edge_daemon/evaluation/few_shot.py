@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -129,11 +129,13 @@ def build_index(data: Dataset, rows: Ints) -> EmbeddingIndex:
     return examples
 
 
-def measure(data: Dataset, name: str, make: ClassifierFactory, shots: int, seeds: int) -> ClassifierScore:
+def measure(
+    data: Dataset, name: str, make: ClassifierFactory, shots: int, seeds: Iterable[int]
+) -> ClassifierScore:
     """Train and test a classifier once per seed."""
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
     accuracies = []
-    for seed in range(seeds):
+    for seed in seeds:
         part = split(data, shots, seed)
         seed_confusion = evaluate_split(data, make, part)
         confusion += seed_confusion
@@ -154,9 +156,9 @@ def evaluate_split(data: Dataset, make: ClassifierFactory, part: Split) -> npt.N
     return confusion
 
 
-def leave_one_out_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[dict[str, float]]:
+def leave_one_out_accuracies(data: Dataset, shots: int, seeds: Iterable[int]) -> Iterator[dict[str, float]]:
     """Yield, per seed, the leave-one-out accuracy on the training set by classifier."""
-    for seed in range(seeds):
+    for seed in seeds:
         examples = build_index(data, split(data, shots, seed).train)
         loo = LeaveOneOut(examples).scores()
         cross_validated = confusion_matrix(loo, CrossValidationScores(examples)(loo))
@@ -171,13 +173,13 @@ def leave_one_out_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[
         }
 
 
-def tune(data: Dataset, shots: int, seeds: int) -> list[tuple[str, float]]:
+def tune(data: Dataset, shots: int, seeds: Iterable[int]) -> list[tuple[str, float]]:
     """Select from GRID by cross-validation on the training set.
 
     Returns the selection and its test accuracy per seed.
     """
     chosen = []
-    for seed in range(seeds):
+    for seed in seeds:
         part = split(data, shots, seed)
         correct = cross_validate(build_index(data, part.train), _build_grid)
         best = max(correct, key=lambda each: int(correct[each].sum()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +27,9 @@ class RejectionScore:
     false_accepts: float
 
 
-def near_ood(data: Dataset, shots: int, seeds: int) -> Iterator[RejectionScore]:
+def near_ood(data: Dataset, shots: int, seeds: Iterable[int]) -> Iterator[RejectionScore]:
     """Hold out each class in turn; its pictures are the unknown queries."""
-    for seed in range(seeds):
+    for seed in seeds:
         part = split(data, shots, seed)
         for held_out in range(len(data.labels)):
             kept = data.class_ids != held_out
@@ -37,9 +37,9 @@ def near_ood(data: Dataset, shots: int, seeds: int) -> Iterator[RejectionScore]:
             yield _measure(data, part.train[kept[part.train]], known, data.vectors[~kept])
 
 
-def far_ood(data: Dataset, unknown: Floats, shots: int, seeds: int) -> Iterator[RejectionScore]:
+def far_ood(data: Dataset, unknown: Floats, shots: int, seeds: Iterable[int]) -> Iterator[RejectionScore]:
     """Teach every class; `unknown` (unit embeddings, rows) are the unknown queries."""
-    for seed in range(seeds):
+    for seed in seeds:
         part = split(data, shots, seed)
         yield _measure(data, part.train, part.test, unknown)
 

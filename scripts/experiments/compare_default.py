@@ -45,7 +45,7 @@ def read(model: str, folder: Path, cache: Path | None) -> Dataset:
 def print_accuracy(name: str, data: Dataset, seeds: int) -> None:
     """Print a row per classifier."""
     for classifier, make in CLASSIFIERS.items():
-        scores = [measure(data, classifier, make, shots, seeds).accuracy for shots in SHOTS]
+        scores = [measure(data, classifier, make, shots, range(seeds)).accuracy for shots in SHOTS]
         print(f"| {name} | {classifier} | " + " / ".join(f"{100 * each:.1f}" for each in scores) + " |")
 
 

@@ -117,7 +117,7 @@ def memory(file: Path) -> float:
 def auto_accuracy(rows: Floats, photos: PhotoSet, draws: int) -> float:
     """Return the accuracy of the program's default classifier in per cent."""
     data = Dataset(unit(rows), photos.class_ids.astype(np.intp), photos.labels)
-    return 100 * measure_within(data, "auto", CLASSIFIERS["auto"], SHOTS, draws).accuracy
+    return 100 * measure_within(data, "auto", CLASSIFIERS["auto"], SHOTS, range(draws)).accuracy
 
 
 def linear_across(sessions: Sequence[Session], draws: int) -> float:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from edge_daemon.cli.progress import Progress
+from tests.harness.shared_files import shared_path
 
 
 class _Terminal(io.StringIO):
@@ -57,3 +66,41 @@ def test_nothing_is_written_to_a_file_or_pipe() -> None:
     stream = io.StringIO()
     assert list(Progress("embedding", stream)(range(3), 3)) == [0, 1, 2]
     assert stream.getvalue() == ""
+
+
+def _shown_on_a_terminal(*arguments: str) -> list[str]:
+    """Run the command on a terminal; return the lines that stay there, and every state of a bar."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 300, 0, 0))
+    command = [sys.executable, "-m", "edge_daemon", *arguments]
+    process = subprocess.Popen(command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"})
+    os.close(slave)
+    shown = bytearray()
+    with suppress(OSError):  # the other end is closed
+        while piece := os.read(master, 4096):
+            shown += piece
+    os.close(master)
+    assert process.wait() == 0, shown
+    return shown.decode().split("\r\n")
+
+
+def test_neither_results_nor_warnings_are_written_behind_a_bar(tmp_path: Path) -> None:
+    for label in ("trashnet6/glass", "trashnet6/metal", "trashnet6/paper"):
+        folder = tmp_path / label.rpartition("/")[2]
+        folder.mkdir()
+        for picture in sorted(shared_path(f"data/{label}").iterdir())[:12]:
+            (folder / picture.name).symlink_to(picture)
+    (tmp_path / "glass" / "aa.jpg").write_text("no picture")
+    (tmp_path / "paper" / "zz.jpg").write_text("no picture")
+    words = ["evaluate", str(tmp_path), "--shots", "2", "--seeds", "2"]
+    for options, bars in (
+        (["--classifiers", "knn"], {"knn, 2 shots"}),
+        (["--unknown"], {"near, 2 shots"}),
+        (["--leave-one-out", "--tune"], {"leave-one-out, 2 shots", "tune, 2 shots"}),
+    ):
+        lines = _shown_on_a_terminal(*words, *options)
+        kept = [line.rpartition("\x1b[K")[2] for line in lines]
+        assert sum("left out" in line for line in kept) == 2
+        assert not [line for line in kept if "[#" in line or "[." in line]
+        states = [state for line in lines for state in line.split("\x1b[K")]
+        assert bars < {state.partition(" [")[0] for state in states if " [." in state}
