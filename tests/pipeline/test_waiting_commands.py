@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, TakeSnapshot, Undo
 from edge_daemon.example_store.store import ExampleStore
@@ -67,3 +69,32 @@ def test_a_snapshot_waits_for_a_network_camera_with_over_five_seconds_between_fr
     assert run(bench) == []
     bench.show(RED)
     assert bench.found(events.Snapshot)
+
+
+def show_slowly(bench: Bench, period_s: float) -> None:
+    """Show three frames of a camera with this time between two."""
+    for _ in range(3):
+        bench.clock.advance(period_s - 0.1)
+        bench.show(GREEN)
+
+
+def test_a_press_waits_for_a_network_camera_with_over_five_seconds_between_frames(
+    bench: Bench, store: ExampleStore
+) -> None:
+    show_slowly(bench, 5.5)
+    run(bench, bench.press("green"))
+    bench.clock.advance(5.4)
+    assert run(bench) == []
+    bench.show(GREEN)
+    assert store.counts == {"green": 1}
+
+
+@pytest.mark.parametrize(("period_s", "wait_s"), [(0.1, 5), (2.5, 6.25), (60, 13)])
+def test_a_press_that_finds_no_frame_gets_an_error(bench: Bench, period_s: float, wait_s: float) -> None:
+    show_slowly(bench, period_s)
+    run(bench, bench.press("green"))
+    bench.clock.advance(wait_s - 0.1)
+    assert run(bench) == []
+    bench.clock.advance(0.2)
+    (reply,) = run(bench)
+    assert reply.error == f"no frame came within {wait_s:g} s of the press"
