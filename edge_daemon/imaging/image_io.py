@@ -231,7 +231,11 @@ def _resized(picture: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image
 def _open(source: io.BytesIO | Path, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
     if isinstance(source, Path):
         require_regular(source)
-    picture = PIL.Image.open(source, formats=(_format_of(source),))
+    kind = _format_of(source)
+    try:
+        picture = PIL.Image.open(source, formats=(kind,))
+    except PIL.UnidentifiedImageError as exc:
+        raise ValueError(f"it begins as {kind}, and the rest is not") from exc
     if picture.width * picture.height > max_pixels:
         picture.close()
         raise PIL.Image.DecompressionBombError
@@ -297,7 +301,7 @@ def _error_text(error: Exception, max_pixels: int = MAX_PIXELS) -> str:
             return "may not be read by this user"
         case OSError(errno=number, strerror=text) if number is not None:
             return f"can't be read: {text}"
-    return f"is damaged: {error}"
+    return f"is damaged: {' '.join(str(error).split())}"
 
 
 def _turn_of(picture: PIL.Image.Image) -> PIL.Image.Transpose | None:

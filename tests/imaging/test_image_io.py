@@ -170,6 +170,20 @@ def test_damaged_bytes_are_an_image_or_an_image_error(file_format: str) -> None:
             assert read_image(bytes(damaged)).ndim == 3
 
 
+@pytest.mark.parametrize("file_format", ["PNG", "GIF", "TIFF", "WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_cut_file_is_damaged_in_one_line(file_format: str, part: float) -> None:
+    module = "pillow_heif" if file_format == "HEIF" else f"PIL.{file_format.title()}ImagePlugin"
+    plugin = pytest.importorskip(module.replace("Webp", "WebP"))
+    if file_format == "HEIF":
+        plugin.register_heif_opener()
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(buffer, file_format)
+    with pytest.raises(ImageError, match=r"^half is damaged: [^\n]*\Z"):
+        read_image(buffer.getvalue()[: int(buffer.tell() * part)], "half")
+
+
 def test_avif_is_read_where_pillow_can(tmp_path: Path) -> None:
     pytest.importorskip("PIL.AvifImagePlugin")
     PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "a.jpg", "AVIF")
