@@ -85,6 +85,31 @@ def test_a_program_runs_for_each_label(kind: str, programs: Path, tmp_path: Path
             wait_for(f"{OTHER_LABEL} ends")
 
 
+@pytest.mark.parametrize("kind", ["sh", "python"])
+def test_the_label_of_a_device_that_is_off_starts_no_program(
+    kind: str, programs: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+
+    def publish(port: int, topic: str, payload: str) -> None:
+        command = ["mosquitto_pub", "-p", str(port), "-q", "1", "-r", "-t", f"edge_daemon/stage/{topic}"]
+        subprocess.run([*command, "-m", payload], check=True)
+
+    def started(times: int) -> bool:
+        return log.exists() and log.read_text().count("red starts") == times
+
+    with Mosquitto() as broker, running(kind, programs, broker):
+        publish(broker.port, "label", "red")
+        publish(broker.port, "availability", "online")
+        wait_until(lambda: started(1), timeout_s=30)
+        publish(broker.port, "availability", "offline")
+        publish(broker.port, "label", OTHER_LABEL)
+        publish(broker.port, "label", "red")
+        publish(broker.port, "availability", "online")
+        wait_until(lambda: started(2), timeout_s=30)
+    assert f"{OTHER_LABEL} starts" not in log.read_text()
+
+
 def test_the_python_program_of_the_mqtt_page_prints_a_label_while_it_is_valid(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/mqtt.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
