@@ -36,9 +36,14 @@ _INVISIBLE = (
 )
 
 
+def normalise_label(text: str) -> str:
+    """Return `text` stripped, in NFC and with plain spaces, as labels are stored."""
+    return re.sub(r"[^\S\t-\r\x1c-\x1f\x85\u2028\u2029]", " ", unicodedata.normalize("NFC", text)).strip()
+
+
 def check_label(text: str) -> str:
-    """Return `text` stripped, in NFC and with plain spaces. Raises LabelError with the reason."""
-    label = re.sub(r"[^\S\t-\r\x1c-\x1f\x85\u2028\u2029]", " ", unicodedata.normalize("NFC", text)).strip()
+    """Return the normalised label. Raises LabelError with the reason against it."""
+    label = normalise_label(text)
     if not label:
         raise LabelError("a label can't be empty")
     if len(label) > MAX_LABEL_CHARACTERS:

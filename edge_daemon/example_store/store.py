@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from operator import index
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from edge_daemon.domain.errors import LabelError, NoExamplesError
-from edge_daemon.domain.labels import check_label
+from edge_daemon.domain.labels import check_label, normalise_label
 from edge_daemon.domain.types import WHOLE_FRAME, Example
 from edge_daemon.example_store.change_history import Change, ChangeHistory, Step
 from edge_daemon.example_store.connection import StoreConnection, utc_now
@@ -78,9 +78,7 @@ class ExampleStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -193,6 +191,7 @@ class ExampleStore:
 
         Raises NoExamplesError for a label without examples.
         """
+        label = None if label is None else normalise_label(label)
         with self.transaction():
             statement = f"{_REMOVE} AND (?2 IS NULL OR label = ?2) RETURNING id, label"
             rows = self.query(statement, self._now(), label)
@@ -221,7 +220,7 @@ class ExampleStore:
         label = check_label(label)
         with self.transaction():
             found = [
-                row for each in ids for row in self.query(f"SELECT id, label {LIVE} AND id = ?", int(each))
+                row for each in ids for row in self.query(f"SELECT id, label {LIVE} AND id = ?", index(each))
             ]
             self._relabel(found, label)
         return [one for one, _ in found]
@@ -231,7 +230,7 @@ class ExampleStore:
 
         Raises LabelError, and NoExamplesError if there are none of `old`, or some of `new`: that is a merge.
         """
-        new = check_label(new)
+        old, new = normalise_label(old), check_label(new)
         if new == old:
             raise LabelError(f"the label is '{old}' already")
         with self.transaction():
@@ -244,10 +243,12 @@ class ExampleStore:
 
         Raises LabelError, and NoExamplesError for a label without examples.
         """
+        if isinstance(labels, str):
+            raise LabelError(f"got the text '{labels}' for several labels; give a list such as ['{labels}']")
         into = check_label(into)
         found = []
         with self.transaction():
-            for label in dict.fromkeys(labels):
+            for label in dict.fromkeys(map(normalise_label, labels)):
                 rows = self.query(f"SELECT id, label {LIVE} AND label = ? ORDER BY id", label)
                 if not rows:
                     raise NoExamplesError(f"the store holds no examples of '{label}'")
@@ -346,4 +347,4 @@ class ExampleStore:
     def _update_each(self, statement: str, ids: Iterable[int], *values: object) -> list[tuple[int, str]]:
         """Run an UPDATE for each id; return the id and label of each row that was updated."""
         one_row = f"{statement} AND id = ? RETURNING id, label"
-        return [row for each in ids for row in self.query(one_row, *values, int(each))]
+        return [row for each in ids for row in self.query(one_row, *values, index(each))]

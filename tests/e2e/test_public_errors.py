@@ -49,13 +49,16 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: Embedder(path / "none.tflite"), "no such model file"),
     (lambda path: Embedder(MODEL, threads=0), "num_threads"),
     (lambda path: Embedder(MODEL, crop="round"), "crop must be center or squash, got 'round'"),  # type: ignore[arg-type]
-    (lambda path: KNNClassifier(0), "k must be at least 1"),
+    (lambda path: KNNClassifier(0), "k must be a whole number of at least 1, got 0"),
+    (lambda path: KNNClassifier(2.5), "k must be a whole number of at least 1, got 2.5"),  # type: ignore[arg-type]
+    (lambda path: KNNClassifier("3"), "k must be a whole number of at least 1, got '3'"),  # type: ignore[arg-type]
     (lambda path: KNNClassifier(vote="loud"), "vote must be one of"),  # type: ignore[arg-type]
     (lambda path: KNNClassifier().add("x", "a"), "must be a list of numbers"),
     (lambda path: KNNClassifier().predict(np.ones(3)), "nothing is taught yet"),
     (lambda path: _store(path).add("x", "a"), "must be a list of numbers"),  # type: ignore[arg-type]
     (lambda path: _store(path).add(np.ones(3, np.float32), "a/b"), "label 'a/b' holds '/'"),
     (lambda path: _store(path).rename("cat", "dog"), "no examples of 'cat'"),
+    (lambda path: _store(path).merge("cat", "dog"), r"give a list such as \['cat'\]"),
     (lambda path: _store(path).undo(), "nothing to undo"),
     (lambda path: ExampleStore(path), "is a folder"),
     (lambda path: load_config(path / "none.yaml"), "can't be read"),

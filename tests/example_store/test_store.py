@@ -99,6 +99,30 @@ def test_remove_returns_the_ids_of_removed_examples(store: ExampleStore) -> None
     assert store.remove([first, second]) == [second]
 
 
+def test_a_label_is_found_however_its_accents_and_spaces_are_typed(store: ExampleStore) -> None:
+    typed = "  cafe\u0301\u00a0noir "
+    for index in range(3):
+        store.add(unit(index), typed)
+        [label] = store.counts
+        assert label == "caf\u00e9 noir"
+        if index == 0:
+            assert store.rename(typed, "cup") == [1]
+            store.clear()
+        elif index == 1:
+            assert store.merge([typed], "cup") == [2]
+            store.clear()
+        else:
+            assert store.clear(typed) == [3]
+
+
+def test_ids_are_numbers(store: ExampleStore) -> None:
+    store.add(unit(0), "cat")
+    for change in (store.remove, store.restore, lambda ids: store.relabel(ids, "dog")):
+        with pytest.raises(TypeError, match="integer"):
+            change("1")  # type: ignore[arg-type, unused-ignore]
+    assert store.counts == {"cat": 1}
+
+
 def test_relabel_changes_live_examples_only(store: ExampleStore) -> None:
     first, second = (store.add(unit(seed), "cat").id for seed in range(2))
     store.remove([second])
