@@ -5,6 +5,7 @@ Only the file of the configured source is imported.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_daemon.config.camera import (
@@ -15,6 +16,7 @@ from edge_daemon.config.camera import (
     SyntheticOptions,
     V4l2Options,
 )
+from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock, FrameSource
 
 if TYPE_CHECKING:
@@ -40,6 +42,19 @@ def import_library(options: CameraOptions) -> None:
             from edge_daemon.camera.opencv import import_opencv
 
             import_opencv()
+
+
+def missing_library(options: CameraOptions) -> str | None:
+    """Return the remedy for a library that is not installed.
+
+    An installed one is not imported, which can open devices.
+    """
+    if find_spec("picamera2" if isinstance(options, PicameraOptions) else "cv2") is None:
+        try:
+            import_library(options)
+        except CameraError as exc:
+            return str(exc)
+    return None
 
 
 def open_camera(

@@ -122,10 +122,16 @@ def _has_value(path: Path, key: str, value: Scalar) -> bool:
 
 
 def check(loaded: LoadedConfig) -> None:
-    """Raise the EdgeError of a start with this configuration; note what only the service can read."""
+    """Raise the EdgeError of a start with this configuration; note what only the service can read.
+
+    A camera's missing library is noted, too: a start waits for a camera that can't be opened.
+    """
     from edge_daemon.app.preflight import refusals, unread_credentials
+    from edge_daemon.camera.factory import missing_library
 
     _note_hidden(loaded)
+    if missing := missing_library(loaded.config.camera):
+        note(f"camera: {missing}")
     unread = unread_credentials(loaded.config)
     if unread:
         note(f"{', '.join(unread)}: not read, as only the service can read its credentials")

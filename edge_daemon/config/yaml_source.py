@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -185,8 +185,10 @@ class _Reader:
         return f"{self._name}:{node.start_mark.line + 1}"
 
 
-def apply_overrides(source: ConfigSource, overrides: Iterable[str]) -> ConfigSource:
+def apply_overrides(source: ConfigSource, overrides: Sequence[str]) -> ConfigSource:
     """Return the source with each `key.path=value` applied; the value is read as YAML."""
+    if isinstance(overrides, str) or not all(isinstance(text, str) for text in overrides):
+        raise ConfigError("overrides: expected a list of texts such as 'mqtt.port=1884'")
     data = _copy(source.data)
     assert isinstance(data, dict)
     locations = dict(source.locations)

@@ -84,6 +84,38 @@ def test_a_region_outside_the_size_that_the_camera_is_set_to_is_refused(
     )
 
 
+@pytest.mark.parametrize(
+    ("camera", "module", "remedy"),
+    [
+        ("{type: picamera2}", "picamera2", "picamera2 is missing; only a Raspberry Pi has it"),
+        ("{type: v4l2}", "cv2", "OpenCV can't be imported"),
+        ("{type: stream, url: 'rtsp://camera.invalid/'}", "cv2", "OpenCV can't be imported"),
+    ],
+)
+def test_a_missing_library_of_the_camera_is_noted(
+    camera: str,
+    module: str,
+    remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The service would wait for the camera, not end."""
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr("edge_daemon.camera.factory.find_spec", lambda name: None)
+    assert main(["config", "check", "--set", f"camera={camera}"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"edge-daemon: camera: {remedy}")
+
+
+def test_an_installed_library_of_the_camera_is_not_imported() -> None:
+    words = ["-m", "edge_daemon", "config", "check", "--set", "camera={type: v4l2}"]
+    done = subprocess.run([sys.executable, "-X", "importtime", *words], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "edge_daemon.camera.factory" in done.stderr
+    assert "| cv2" not in done.stderr
+    assert "OpenCV" not in done.stderr
+
+
 def test_a_check_makes_nothing(tmp_path: Path) -> None:
     store = tmp_path / "deep" / "examples.sqlite"
     assert main(["config", "check", "--set", "camera.type=synthetic", "--set", f"store.path={store}"]) == 0

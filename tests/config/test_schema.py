@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,12 @@ def test_file_values_win_over_defaults_and_overrides_over_both(tmp_path: Path) -
     assert config.mqtt.port == 1885
     assert config.camera == SyntheticOptions(seed=4)
     assert [(button.pin, button.label) for button in config.buttons] == [(17, "cat")]
+
+
+@pytest.mark.parametrize("overrides", [[5], "mqtt.port=1885", [("mqtt.port", 1885)]])
+def test_overrides_of_python_that_are_no_list_of_texts_are_one_line(overrides: Any) -> None:
+    with pytest.raises(ConfigError, match=r"overrides: expected a list of texts such as 'mqtt\.port=1884'"):
+        load_config(None, overrides)
 
 
 def test_every_value_has_its_source(tmp_path: Path) -> None:
