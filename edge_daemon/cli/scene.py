@@ -15,6 +15,7 @@ from edge_daemon.cli.followed_device import followed_topics
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import RequestError
+from edge_daemon.domain.types import region_prefix
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"regions": regions}, ensure_ascii=False))
     else:
         for name, scene in regions.items():
-            print(f"{name}: {describe(scene)}")
+            print(f"{region_prefix(name)}{describe(scene)}")
     return 0
 
 

@@ -16,7 +16,7 @@ from edge_daemon.cli.followed_device import followed_topics
 from edge_daemon.cli.progress import can_redraw, redraw
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
-from edge_daemon.domain.types import WHOLE_FRAME
+from edge_daemon.domain.types import WHOLE_FRAME, region_prefix
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics
@@ -186,9 +186,8 @@ def _short(value: object) -> str:
 
 
 def _result(region: str, result: dict[str, Any]) -> str:
-    name = "" if region == WHOLE_FRAME else f"{region}: "
     share, late = _number(result.get("confidence")), _number(result.get("latency_ms"))
-    return f"{name}{result.get('label')!s:<16} {share:4.0%} {late:5.0f} ms"
+    return f"{region_prefix(region)}{result.get('label')!s:<16} {share:4.0%} {late:5.0f} ms"
 
 
 def _number(value: object) -> float:

@@ -10,7 +10,7 @@ from edge_daemon.board.power import describe
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain import events
-from edge_daemon.domain.types import WHOLE_FRAME
+from edge_daemon.domain.types import region_prefix
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,7 @@ class StatusReporter:
 
 
 def _log_label(event: events.LabelChanged) -> None:
-    region = "" if event.region == WHOLE_FRAME else f"{event.region}: "
-    log.info("%s%s (%.0f %%)", region, event.label, event.confidence * 100)
+    log.info("%s%s (%.0f %%)", region_prefix(event.region), event.label, event.confidence * 100)
 
 
 def _log_low_power(event: events.PowerLow) -> None:

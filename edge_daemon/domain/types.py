@@ -34,6 +34,11 @@ WHOLE_FRAME = "frame"
 """Name of the region that covers the whole frame when no regions are configured."""
 
 
+def region_prefix(region: str) -> str:
+    """Return what begins a line about a region: its name and a colon, nothing for the whole frame."""
+    return "" if region == WHOLE_FRAME else f"{region}: "
+
+
 class Frame(Struct, frozen=True):
     """A captured image. `captured_s` is the monotonic time at which the sensor was read."""
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import Event, SceneChanged, SceneLearned, SceneStatus
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.domain.types import Frame
+from edge_daemon.domain.types import Frame, region_prefix
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel, SceneUpdate
 from edge_daemon.imaging.scene_press import ScenePress
@@ -92,7 +92,7 @@ class RegionScene:
         update = self._model.update(image, frame.captured_s, recognised=recognised)
         if update is SceneUpdate.CHANGED:
             self._learned = None
-            log.warning("the scene of region '%s' changed; it is learned again", self.region)
+            log.warning("%sthe scene changed; it is learned again", region_prefix(self.region))
             yield SceneChanged(self.region, frame.seq, automatic=True)
         elif update is not None and self._model.reference is not None:
             known = self._learned
@@ -101,10 +101,10 @@ class RegionScene:
                 self._model.reference, frame.captured_at, automatic, learned_s=frame.captured_s
             )
             if update is SceneUpdate.LEARNED:
-                log.info("the scene of region '%s' is known", self.region)
+                log.info("%sthe scene is known", region_prefix(self.region))
                 yield SceneLearned(self.region, frame.seq, automatic=True)
             else:
-                log.info("something left the scene of region '%s', which is corrected", self.region)
+                log.info("%ssomething left the scene, which is corrected", region_prefix(self.region))
             self._store_seldom(frame.captured_s)
         yield from self.report()
 
@@ -183,7 +183,8 @@ class RegionScene:
             self._model.mark_occupied(image)
         elif empty and self._learned is not None and self._learned.automatic:
             log.info(
-                "region '%s': the taught view was taken for the scene, which is learned again", self.region
+                "%sthe taught view was taken for the scene, which is learned again",
+                region_prefix(self.region),
             )
             self.use(None)
             self._model.mark_occupied(image)
@@ -249,7 +250,7 @@ class RegionScene:
         try:
             self.stored_id(self._learned.learned_at)
         except EdgeError as exc:
-            log.debug("the scene of region '%s' is not stored: %s", self.region, exc)
+            log.debug("%sthe scene is not stored: %s", region_prefix(self.region), exc)
 
     def _load(self) -> None:
         stored = self._archive.newest(self.region, self._box)

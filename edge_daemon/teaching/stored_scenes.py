@@ -10,6 +10,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from edge_daemon.domain.errors import ImageError, StoreError
+from edge_daemon.domain.types import region_prefix
 from edge_daemon.example_store.scene_record import SceneSource
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.regions import Box
@@ -47,7 +48,7 @@ class StoredScenes:
         try:
             stored = self._store.scenes.newest(region)
         except StoreError as exc:
-            log.warning("the scene of region '%s' can't be read: %s", region, exc)
+            log.warning("%sthe scene can't be read: %s", region_prefix(region), exc)
             return None
         if stored is None:
             return None

@@ -165,10 +165,15 @@ def test_the_scene_and_the_vectors_are_back_after_a_restart(table: Table) -> Non
     assert table.found(events.SceneChanged)
 
 
-def test_a_taught_view_that_was_taken_for_the_scene_is_given_up(table: Table) -> None:
+def test_a_taught_view_that_was_taken_for_the_scene_is_given_up(
+    table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "edge_daemon.pipeline.region_scene")
     table.show("nut", frames=80)
     assert table.found(events.SceneLearned)[0].automatic
+    assert caplog.messages == ["the scene is known"]
     table.teach("nut", "nut")
+    assert caplog.messages[1:] == ["the taught view was taken for the scene, which is learned again"]
     [example] = table.store.examples()
     assert example.scene_id is None
     table.show("nut", frames=80)
@@ -230,13 +235,15 @@ def test_a_press_learns_every_region_and_a_spoiled_one_none(tmp_path: Path) -> N
         assert [store.scenes.newest(name) for name in two.regions] == before
 
 
-def test_automatic_scenes_are_stored_once_an_hour(tmp_path: Path) -> None:
+def test_automatic_scenes_are_stored_once_an_hour(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "edge_daemon.pipeline.region_scene")
     with ExampleStore(tmp_path / "examples.sqlite") as store:
         two = TwoRegions(store)
         two.show(80)
         first = store.scenes.newest("left")
         assert first is not None
         assert first.source == "automatic"
+        assert "left: the scene is known" in caplog.messages
         two.regions["left"].reset()
         two.tables["left"].tray = "felt"
         two.show(80)
