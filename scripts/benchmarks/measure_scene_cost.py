@@ -25,6 +25,7 @@ from edge_daemon.app.model_factory import build_object_embedder
 from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.imaging.object_picture import object_part, object_picture
 from edge_daemon.imaging.scene_reference import SceneReference
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 WIDTH, HEIGHT = 640, 480
@@ -119,7 +120,7 @@ class Times:
 def main() -> None:
     """Print a row for each model."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    parser.add_argument("models", type=find_model, nargs="+", metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=200)
     args = parser.parse_args()
     names = ("region", "object", "empty", "scaling", "mask", "picture")

@@ -29,6 +29,7 @@ import numpy as np
 from edge_daemon.cli.evaluate import read_folder
 from edge_daemon.evaluation.few_shot import Dataset
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 STRATEGIES = ("random", "coach", "coach and uncertainty")
@@ -88,7 +89,7 @@ def _spread(values: Sequence[float]) -> tuple[float, float, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=find_model)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--classifier", default="auto")
     parser.add_argument("--presses", type=int, default=300)

@@ -26,6 +26,7 @@ from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.classifiers.softmax_regression import MAX_ITERATIONS, SoftmaxFit
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 Floats: TypeAlias = Any
@@ -174,7 +175,7 @@ OURS = "novelty score of the daemon"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=find_model)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--shots", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)

@@ -29,6 +29,7 @@ import numpy as np
 from edge_daemon.domain.types import Prediction, Recommendation
 from edge_daemon.evaluation.session_set import Session, find_sessions, read_sessions
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def asked_shares(classifier: OpenSetClassifier, draw: Draw) -> tuple[float, floa
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=find_model)
     parser.add_argument("sets", type=Path, nargs="+")
     parser.add_argument("--classifier", default="auto")
     parser.add_argument("--presses", type=int, default=10, help="for each class, on average")

@@ -29,6 +29,7 @@ from edge_daemon.imaging.augment import augmented_copy
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.learning.example_classifier import ExampleClassifier, make_example_classifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=find_model)
     parser.add_argument("sets", type=Path, nargs="+", metavar="SET")
     parser.add_argument("--frames", type=int, default=3)
     args = parser.parse_args()

@@ -31,6 +31,7 @@ from measure_other_sessions import compose, cut_outs, sample_pictures
 from edge_daemon.evaluation.calibration import expected_calibration_error, reliability
 from edge_daemon.learning.confidence import CLEAR_RATIO, OTHER_SESSION, OTHER_SESSION_SCALE, Evidence
 from edge_daemon.learning.example_classifier import ExampleClassifier, make_example_classifier
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SESSIONS, VIEWS, QUERIES_FROM = 3, 16, 10
@@ -150,7 +151,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("model", "objects", "places"):
+    parser.add_argument("model", type=find_model)
+    for name in ("objects", "places"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--sets", type=int, default=8)
     args = parser.parse_args()

@@ -33,6 +33,7 @@ from edge_daemon.imaging.image_files import find_images
 from edge_daemon.imaging.image_io import THUMBNAIL_PX, encode_jpeg, read_image
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=find_model)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--draws", type=int, default=40)
     args = parser.parse_args()

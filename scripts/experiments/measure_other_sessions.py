@@ -34,6 +34,7 @@ from edge_daemon.imaging.image_io import read_image
 from edge_daemon.learning.open_set import other_sessions
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=find_model)
     for name in ("objects", "places", "far"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--sets", type=int, default=3)
