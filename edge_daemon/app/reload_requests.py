@@ -14,7 +14,7 @@ CHANGE_TIMEOUT_S = 60.0
 """Longest time that a change is prepared: a large model is loaded in some seconds, on a busy board."""
 
 
-class Change(Protocol):
+class ConfigChange(Protocol):
     """A change of the configuration that is kept. Its methods are called one at a time."""
 
     def load(self) -> LoadedConfig:
@@ -33,7 +33,7 @@ class ChangeRequest:
     The serving thread marks it as running first; the caller may have withdrawn it.
     """
 
-    def __init__(self, change: Change) -> None:
+    def __init__(self, change: ConfigChange) -> None:
         self.change = change
         self.outcome: Future[None] = Future()
 
@@ -53,7 +53,7 @@ class ReloadRequests:
         """Request the end of the serving thread."""
         self._queue.put(False)
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: ConfigChange) -> None:
         """Request a change and wait until it is written. Raises the EdgeError that refused it.
 
         A change whose turn has not come after CHANGE_TIMEOUT_S is withdrawn.

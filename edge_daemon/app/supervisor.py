@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from edge_daemon.app.live_changes import in_use, live_commands
 from edge_daemon.app.preflight import Prepared, Running, check_regions
-from edge_daemon.app.reload_requests import Change, ChangeRequest, ReloadRequests
+from edge_daemon.app.reload_requests import ChangeRequest, ConfigChange, ReloadRequests
 from edge_daemon.app.sink_factory import config_digest
 from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.daemon.daemon import Daemon, Outcome
@@ -69,7 +69,7 @@ class Supervisor:
         """Guards changes of the attributes below, which the main thread and `reload` share."""
         self._good: Prepared | None = None
         self._current: Prepared | None = None
-        self._unproven: Change | None = None
+        self._unproven: ConfigChange | None = None
         """The latest change that is written, and whose daemon has not classified a frame yet."""
         self._pending: Prepared | None = None
         self._daemon: Daemon | None = None
@@ -84,7 +84,7 @@ class Supervisor:
         """Read the configuration again; several pending requests count as one."""
         self._requests.reload()
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: ConfigChange) -> None:
         """Check and write a change, and let the daemon take it; return once it is written.
 
         The daemon takes it while it runs if it can, else a new daemon replaces it. Raises the EdgeError of a
@@ -265,7 +265,7 @@ class Supervisor:
         else:
             request.outcome.set_result(None)
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: ConfigChange) -> None:
         loaded = change.load()
         latest = self._latest()
         daemon = self._daemon  # read once, because the main thread may clear it
@@ -282,7 +282,7 @@ class Supervisor:
         elif not self._apply_live(change, latest, loaded, used):
             self._replace_daemon(latest, loaded, change)
 
-    def _apply_live(self, change: Change, latest: Prepared, loaded: LoadedConfig, used: Config) -> bool:
+    def _apply_live(self, change: ConfigChange, latest: Prepared, loaded: LoadedConfig, used: Config) -> bool:
         """Let the running daemon, which uses `used`, take a change; return False if it can't."""
         daemon = self._daemon
         commands = live_commands(used, loaded.config)
@@ -305,7 +305,9 @@ class Supervisor:
             self._current = changed
             return True
 
-    def _replace_daemon(self, latest: Prepared, loaded: LoadedConfig, change: Change | None = None) -> None:
+    def _replace_daemon(
+        self, latest: Prepared, loaded: LoadedConfig, change: ConfigChange | None = None
+    ) -> None:
         """Check a configuration, write its change, and replace the daemon. Raises EdgeError."""
         daemon = self._daemon  # read once, because the main thread may clear it
         frame_size = None if daemon is None else daemon.frame_size

@@ -31,7 +31,7 @@ Show = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BootStep:
     """A point of the boot, in seconds after the kernel's start."""
 
     name: str
@@ -49,7 +49,7 @@ def systemctl_show(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-def read_boot(root: Path = Path("/"), show: Show = systemctl_show) -> list[Step]:
+def read_boot(root: Path = Path("/"), show: Show = systemctl_show) -> list[BootStep]:
     """Return the steps of this boot in chronological order.
 
     Raises EdgeError if the service has produced no label in this boot, or was restarted since.
@@ -57,8 +57,8 @@ def read_boot(root: Path = Path("/"), show: Show = systemctl_show) -> list[Step]
     manager = _properties(show(_property_options(_MANAGER)))
     unit = _properties(show([UNIT, *_property_options(_UNIT)]))
     marks = _read_marks(root)
-    steps = [Step("kernel started", 0.0), *_steps(_MANAGER, manager), *_steps(_UNIT, unit)]
-    steps += [Step(text, marks[key]) for key, text in _OWN.items() if key in marks]
+    steps = [BootStep("kernel started", 0.0), *_steps(_MANAGER, manager), *_steps(_UNIT, unit)]
+    steps += [BootStep(text, marks[key]) for key, text in _OWN.items() if key in marks]
     finish_s = manager.get("FinishTimestampMonotonic", 0.0)
     if finish_s and unit.get("InactiveExitTimestampMonotonic", 0.0) > finish_s:
         raise EdgeError("the service was started again after the boot; restart the board to measure")
@@ -79,8 +79,8 @@ def _properties(output: str) -> dict[str, float]:
     return found
 
 
-def _steps(names: dict[str, str], values: dict[str, float]) -> Iterator[Step]:
-    return (Step(text, values[name]) for name, text in names.items() if name in values)
+def _steps(names: dict[str, str], values: dict[str, float]) -> Iterator[BootStep]:
+    return (BootStep(text, values[name]) for name, text in names.items() if name in values)
 
 
 def _read_marks(root: Path) -> dict[str, float]:
@@ -100,7 +100,7 @@ def _read_marks(root: Path) -> dict[str, float]:
     return marks
 
 
-def table(steps: Sequence[Step]) -> str:
+def table(steps: Sequence[BootStep]) -> str:
     """Return the steps as lines of text, without the time before the kernel's start."""
     previous = [0.0, *(step.at_s for step in steps)]
     lines = [

@@ -23,14 +23,14 @@ from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, known_manifest, measure_shipped_ms
-from edge_daemon.models.recommendation import Choice, Recommendation
+from edge_daemon.models.recommendation import Choice, ModelRecommendation
 from edge_daemon.models.registry import DEFAULT_MODEL
 from edge_daemon.system.printable import printable
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.inspection import inference_ms
 
 
-class Change(Struct, frozen=True):
+class ModelChange(Struct, frozen=True):
     """A change of the model that was made. `process` is the daemon that still uses the earlier model.
 
     `fleet` is the group of devices that share examples with this one.
@@ -87,7 +87,7 @@ def run_recommend(args: argparse.Namespace) -> int:
     return _use_best(args, loaded, advice) if args.use else 0
 
 
-def _use_best(args: argparse.Namespace, loaded: LoadedConfig, advice: Recommendation) -> int:
+def _use_best(args: argparse.Namespace, loaded: LoadedConfig, advice: ModelRecommendation) -> int:
     """Use the first recommended model that can be had and is fast enough here."""
     used = model_name(loaded.config)
     for choice in advice.to_try(used):
@@ -113,7 +113,9 @@ def _full_name(name: str) -> str:
     return str(path.absolute()) if path.name != name or path.is_file() else name
 
 
-def _use(args: argparse.Namespace, loaded: LoadedConfig, name: str, limit_ms: float | None = None) -> Change:
+def _use(
+    args: argparse.Namespace, loaded: LoadedConfig, name: str, limit_ms: float | None = None
+) -> ModelChange:
     """Change the model. Raises EdgeError, after which configuration and examples are as before."""
     manifest = _to_pull(args, name)
     config, path = loaded.config, _config_file(loaded, name)
@@ -124,7 +126,7 @@ def _use(args: argparse.Namespace, loaded: LoadedConfig, name: str, limit_ms: fl
     if limit_ms is not None:
         _check_speed(changed, limit_ms)
     report = change_model(changed, edit, partial=args.partial, track=Progress("embedding"))
-    return Change(
+    return ModelChange(
         name=name,
         before=configured_model(config),
         config=str(path),
@@ -174,7 +176,7 @@ def _check_speed(config: Config, limit_ms: float) -> None:
         raise ModelError(f"{ms:.0f} ms an inference, more than the {limit_ms:.0f} ms of this board's limit")
 
 
-def _lines(args: argparse.Namespace, change: Change) -> list[str]:
+def _lines(args: argparse.Namespace, change: ModelChange) -> list[str]:
     """Format a change, with the way back and the command that lets a running daemon use it."""
     lines = [
         f"{change.config}: model.name is {change.name}; {counted(change.embedded, 'example')} embedded again"
@@ -193,7 +195,7 @@ def _lines(args: argparse.Namespace, change: Change) -> list[str]:
     return lines
 
 
-def _advice_lines(advice: Recommendation, used: str, ms: float) -> list[str]:
+def _advice_lines(advice: ModelRecommendation, used: str, ms: float) -> list[str]:
     better = advice.better_than(used)
     lines = [
         ("board", f"{advice.board}; at most {advice.limit_ms:.0f} ms an inference"),
@@ -209,7 +211,7 @@ def _where(choice: Choice) -> str:
     return f"; {sources[choice.source]}: edge-daemon models use {choice.name}"
 
 
-def _as_json(advice: Recommendation, used: str, ms: float) -> dict[str, object]:
+def _as_json(advice: ModelRecommendation, used: str, ms: float) -> dict[str, object]:
     better = advice.better_than(used)
     return {
         "board": advice.board.name,

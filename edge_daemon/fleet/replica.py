@@ -26,7 +26,7 @@ _MAX_REJECTED_PEERS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class MergeResult:
     """Effect of a message on the store: the examples added, and the ids of those deleted."""
 
     added: list[Example] = field(default_factory=list)
@@ -67,14 +67,14 @@ class Replica:
         self._out_of_labels: set[str] = set()
         self._peer_limit_logged = False
 
-    def merge(self, message: FleetMessage) -> Change:
+    def merge(self, message: FleetMessage) -> MergeResult:
         """Apply a message completely or not at all. Raises StoreError."""
         device, live_set = message.device, message.live_set
         if device not in self._devices and not message.examples and not (live_set and live_set.live):
-            return Change()  # nothing to keep, so the device takes no place
+            return MergeResult()  # nothing to keep, so the device takes no place
         if device not in self._devices and len(self._devices) >= self._max_peers:
             self._reject_peer(device)
-            return Change()
+            return MergeResult()
         self._load_peer(device)
         deleted = self._apply_live_set(device, live_set) if live_set is not None else ()
         new: dict[int, RemoteExample] = {}
@@ -87,7 +87,7 @@ class Replica:
         added = self._keep(device, self._select(device, acceptable))
         if self._known[device] or self._live_sets[device] is not EMPTY:
             self._devices.add(device)
-        return Change(added, deleted)
+        return MergeResult(added, deleted)
 
     def request_rejected(self) -> None:
         """Request rejected examples again if labels have become free since. Raises StoreError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_daemon.board.identity import read_board
-from edge_daemon.models.recommendation import Recommendation, recommend, unit_time
+from edge_daemon.models.recommendation import ModelRecommendation, recommend, unit_time
 from edge_daemon.models.registry import (
     DEFAULT_MODEL,
     Manifest,
@@ -33,7 +33,7 @@ def measure_shipped_ms(seconds: float = MEASURED_S) -> float:
 
 def advise(
     measured: str, measured_ms: float, *, offline: bool = False, root: Path = Path("/")
-) -> Recommendation:
+) -> ModelRecommendation:
     """Return the recommendation for this board, from the time of one inference of the model `measured`.
 
     A model without a known cost gives no estimate of the others: only the shipped one is recommended then.

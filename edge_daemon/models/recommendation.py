@@ -59,7 +59,7 @@ class Choice(Struct, frozen=True):
         return f"{self.name}: {accuracy}{time}"
 
 
-class Recommendation(Struct, frozen=True):
+class ModelRecommendation(Struct, frozen=True):
     """The models that are better than the shipped one on a board, best first, beside all known models."""
 
     board: Board
@@ -100,7 +100,7 @@ def recommend(
     unit_ms: float | None,
     *,
     offline: bool = False,
-) -> Recommendation:
+) -> ModelRecommendation:
     """Return the models for a board. `shipped` is the name of the model that needs no download.
 
     `unit_ms` is the time of one inference of a model with the relative cost 1 here; without it no model is
@@ -121,7 +121,7 @@ def recommend(
         and _fits_memory(choice, board)
         and not (offline and choice.source != "here")
     ]
-    return Recommendation(board, limit_ms, tuple(_ranked(fit)), default, tuple(choices))
+    return ModelRecommendation(board, limit_ms, tuple(_ranked(fit)), default, tuple(choices))
 
 
 def limit(board: Board) -> float:

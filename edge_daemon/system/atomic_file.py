@@ -35,12 +35,6 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         raise OutputError(f"can't write {path}: {exc.strerror}; give another place") from exc
 
 
-def check_new_file(path: Path) -> None:
-    """Raise the OutputError of `new_file` before the work that fills the file."""
-    _refuse_existing(path)
-    _check_folder(path)
-
-
 def _check_folder(path: Path) -> None:
     folder = path.parent
     try:

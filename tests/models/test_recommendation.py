@@ -5,7 +5,7 @@ import pytest
 from edge_daemon.board.identity import Board
 from edge_daemon.models.recommendation import (
     FEW_CORES_LIMIT_MS,
-    Recommendation,
+    ModelRecommendation,
     limit,
     recommend,
     unit_time,
@@ -54,13 +54,13 @@ KNOWN = [
 
 def advice(
     board: Board, shipped_ms: float, here: tuple[str, ...] = (), offline: bool = False
-) -> Recommendation:
+) -> ModelRecommendation:
     return recommend(
         board, KNOWN, ("shipped", *here), "shipped", unit_time(SHIPPED, shipped_ms), offline=offline
     )
 
 
-def names(found: Recommendation) -> list[str]:
+def names(found: ModelRecommendation) -> list[str]:
     return [choice.name for choice in found.better]
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from edge_daemon.domain.errors import OutputError
 from edge_daemon.system.atomic_file import (
-    check_new_file,
     check_rewritten_file,
     new_file,
     replacing_file,
@@ -73,14 +72,11 @@ def test_a_disk_without_nameless_files_gets_the_whole_file(
     assert (tmp_path / "out.zip").read_bytes() == b"whole"
 
 
-def test_what_would_be_refused_is_known_before_the_work(tmp_path: Path) -> None:
-    check_new_file(tmp_path / "out.zip")
+def test_a_new_file_is_refused_where_one_exists_or_there_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "out.zip").touch()
-    for name, words in (("out.zip", "exists"), ("link", "exists"), ("none/out.zip", "there is no folder")):
-        with pytest.raises(OutputError, match=words):
-            check_new_file(tmp_path / name)
-        with pytest.raises(OutputError), new_file(tmp_path / name):
+    for name, words in (("out.zip", "exists"), ("link", "exists"), ("none/out.zip", "No such file")):
+        with pytest.raises(OutputError, match=words), new_file(tmp_path / name):
             pass
 
 
