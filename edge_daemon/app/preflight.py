@@ -294,12 +294,17 @@ def _check_against_running(config: Config, running: Running) -> None:
 
 
 def _try_to_bind(address: Address, *, claim: bool) -> None:
-    """Bind the address briefly; without `claim` at any port, because a running service may use its port."""
+    """Bind the address briefly; without `claim` at any port, because a running service may use its port.
+
+    An address that no interface has yet, as at boot, is accepted: the page waits for it.
+    """
+    from edge_daemon.web.listener import bind_error, network_fault
+
     family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as channel:
         try:
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             channel.bind((address.ip, address.port if claim else 0))
         except OSError as exc:
-            where = f"web.listen {address.ip}:{address.port}"
-            raise WebError(f"{where}: {exc.strerror}; pick another port") from exc
+            if network_fault(exc) is None:
+                raise bind_error(address.ip, address.port, exc) from exc

@@ -54,7 +54,7 @@ class BoundedListener(socket.socket):
             self._bind(ip, port)
         except OSError as exc:
             self.close()
-            raise WebError(f"web.listen {ip}:{port}: {exc.strerror}; pick another port") from exc
+            raise bind_error(ip, port, exc) from exc
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection. Raises ConnectionAbortedError, which the loop handles, above the limit."""
@@ -80,7 +80,7 @@ class BoundedListener(socket.socket):
         try:
             self.bind((ip, port))
         except OSError as exc:
-            fault = link_fault() if exc.errno == errno.EADDRNOTAVAIL else None
+            fault = network_fault(exc)
             if fault is None:
                 raise
             # At boot the network can come up after the service, and labels must not wait for it.
@@ -93,6 +93,19 @@ class BoundedListener(socket.socket):
         if now_s - self._warned_s >= _WARN_EVERY_S:
             self._warned_s = now_s
             log.warning("the page has %d open connections; further ones are closed", len(self._accepted))
+
+
+def network_fault(exc: OSError) -> str | None:
+    """Return why no interface has the address of a failed bind yet; None if it failed otherwise."""
+    return link_fault() if exc.errno == errno.EADDRNOTAVAIL else None
+
+
+def bind_error(ip: str, port: int, exc: OSError) -> WebError:
+    """Return the error of a failed bind, with its remedy."""
+    remedy = "pick another port"
+    if exc.errno == errno.EADDRNOTAVAIL:
+        remedy = "write an address of this machine, or 0.0.0.0"
+    return WebError(f"web.listen {ip}:{port}: {exc.strerror}; {remedy}")
 
 
 def _is_reserved(descriptor: int) -> bool:
