@@ -102,8 +102,6 @@ def _run_script(config: Config, *, as_json: bool) -> LabelScore:
     assert isinstance(config.camera, SyntheticOptions)
     labels = [button.label for button in config.buttons if button.label]
     script: DemoScript = make_script(labels)
-    if not as_json:
-        print(_introduction(script, config))
     source = SyntheticSource(config.camera, SystemClock(), script.segments, lossless=True)
     buttons = SimulatedButtons()
     pins = {button.label: button.pin for button in config.buttons if button.label}
@@ -115,6 +113,8 @@ def _run_script(config: Config, *, as_json: bool) -> LabelScore:
         pin_factory=buttons.factory,
     )
     with DemoSubscriber(config, score, sys.stdout, as_json=as_json) as subscriber:
+        if not as_json:
+            print(_introduction(script, config))
         daemon.run()
         subscriber.wait_until_offline(OFFLINE_TIMEOUT_S)
     return score

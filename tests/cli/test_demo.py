@@ -66,3 +66,14 @@ def test_camera_other_than_the_simulator_is_refused() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "synthetic" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [("model.name=nothere", "no model 'nothere'"), ("mqtt.port=9", "can't reach the MQTT")],
+)
+def test_a_demo_that_cannot_begin_prints_its_error_alone(option: str, error: str) -> None:
+    command = [sys.executable, "-m", "edge_daemon", "demo", "--set", "mqtt.host=127.0.0.1", "--set", option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith(f"edge-daemon: {error}")
