@@ -183,7 +183,7 @@ class ConnectionLoop:
         connection.poll(self._wakeup, self._sender.poll_timeout_s)
         with connection.owner:
             self._sender.process_acknowledgements(connection)
-            self._outbox.persist_deferred(time.monotonic())
+            self._outbox.persist_unsent(time.monotonic())
             while connection.received:
                 if warning := self._incoming.handle(connection.received.popleft()):
                     self._log_once(warning)

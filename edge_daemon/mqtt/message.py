@@ -42,6 +42,11 @@ class Message:
     telemetry: bool = False
 
     @property
+    def durable(self) -> bool:
+        """True for an event, which is kept until the broker has it, across a restart too."""
+        return not self.retain and self.expiry_s is None
+
+    @property
     def packet_bytes(self) -> int:
         """Upper bound of the size of its PUBLISH packet."""
         correlation = 0 if self.correlation is None else len(self.correlation)

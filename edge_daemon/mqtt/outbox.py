@@ -6,7 +6,8 @@ import logging
 import sqlite3
 from bisect import insort
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
 from operator import attrgetter
 from threading import Lock
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 _MAX_TELEMETRY = 100
 _DEFERRAL_S = 1.0
 _MAX_DEFERRAL_S = 30.0
+_UNANSWERED_S = 5.0
 _MAX_FINISHED_ROWS = 100
 
 _by_number = attrgetter("number")
@@ -68,6 +70,7 @@ class Outbox:
         self._deferred = False
         self._deferred_until_s = 0.0
         self._deferral = Backoff(_DEFERRAL_S, _MAX_DEFERRAL_S)
+        self._unanswered_since_s: float | None = None
         self._probe: QueuedMessage | None = None
         self._dropped = 0
         self._disk_failing = False
@@ -79,7 +82,7 @@ class Outbox:
             if message.retain:
                 self._retained[message.topic] = message
             if self._online or not message.retain:
-                queue = self._telemetry if _is_telemetry(message) else self._queue
+                queue = self._telemetry if message.telemetry and not message.retain else self._queue
                 queue.append(message)
             self._enforce_limit()
 
@@ -104,8 +107,8 @@ class Outbox:
         with self._lock:
             was_online, self._online = self._online, False
             held = sorted([*self._resend, *self._sent.values()], key=_by_number)
-            self._resend = deque(each for each in held if _is_durable(each.message))
-            waiting = [*(each.message for each in held if not _is_durable(each.message)), *self._queue]
+            self._resend = deque(each for each in held if each.message.durable)
+            waiting = [*(each.message for each in held if not each.message.durable), *self._queue]
             self._queue = deque(message for message in waiting if not message.retain)
             self._sent.clear()
             self._deferred, self._probe = False, None
@@ -151,8 +154,10 @@ class Outbox:
         return None
 
     def _next_stored(self) -> QueuedMessage | None:
-        if self._persistent.has_unread and (stored := self._persistent.next()) is not None:
-            return self._numbered(stored[1], stored[0])
+        while self._persistent.has_unread and (stored := self._persistent.next()) is not None:
+            row, message = stored
+            if all(row != each.row for each in self._sent.values()):
+                return self._numbered(message, row)
         return None
 
     def _numbered(self, message: Message, row: int | None = None) -> QueuedMessage:
@@ -194,6 +199,7 @@ class Outbox:
 
     def retry(self, mid: int) -> None:
         """Queue a message again that the broker has rejected."""
+        self._unanswered_since_s = None
         queued = self._sent.pop(mid, None)
         if queued is None:
             return
@@ -214,6 +220,7 @@ class Outbox:
 
     def acknowledged(self, mid: int) -> None:
         """Remove a message that the broker has acknowledged."""
+        self._unanswered_since_s = None
         queued = self._sent.pop(mid, None)
         if queued is not None:
             self.drop(queued)
@@ -233,14 +240,16 @@ class Outbox:
     def persist(self) -> bool:
         """Move the queued events to the persistent queue and return whether there were any.
 
-        They stay in memory if the disk can't be written.
+        Those in flight are copied. All stay in memory if the disk can't be written.
         """
+        in_flight = {mid: each for mid, each in self._sent.items() if self._is_only_in_memory(each)}
         stored, events = self._pop_events()
-        if not (stored or events):
+        if not (in_flight or stored or events):
             return False
         self._persistent.rewind()  # `store` may give the rows of `stored` other numbers
+        new = [*(each.message for each in in_flight.values()), *events]
         try:
-            dropped = self._persistent.store(events, [each.message for each in stored])
+            dropped = self._persistent.store(new, [each.message for each in stored])
         except sqlite3.Error as exc:
             self._log_disk_error(exc)
             lost = [each.message for each in stored if not self._is_stored(each)]
@@ -248,31 +257,48 @@ class Outbox:
                 self._queue.extendleft(reversed([*lost, *events]))
         else:
             self._disk_failing = False
+            self._set_rows(in_flight, self._persistent.rows_of_last(len(new)))
             with self._lock:
                 self._dropped += dropped
         return True
 
+    def _set_rows(self, in_flight: Mapping[int, QueuedMessage], rows: Iterable[int]) -> None:
+        for (mid, queued), row in zip(in_flight.items(), rows, strict=False):
+            self._sent[mid] = replace(queued, row=row)
+            if queued is self._probe:
+                self._probe = self._sent[mid]
+
     def _pop_events(self) -> tuple[list[QueuedMessage], list[Message]]:
         """Remove all events from memory; return the rejected ones that are on disk, and the others."""
         with self._lock:
-            deferred = [each for each in self._resend if _is_durable(each.message)]
+            deferred = [each for each in self._resend if each.message.durable]
             stored = [each for each in deferred if self._is_stored(each)]
             events = [each.message for each in deferred if not self._is_stored(each)]
-            events += [message for message in self._queue if _is_durable(message)]
-            self._resend = deque(each for each in self._resend if not _is_durable(each.message))
-            self._queue = deque(message for message in self._queue if not _is_durable(message))
+            events += [message for message in self._queue if message.durable]
+            self._resend = deque(each for each in self._resend if not each.message.durable)
+            self._queue = deque(message for message in self._queue if not message.durable)
         return stored, events
+
+    def _is_only_in_memory(self, queued: QueuedMessage) -> bool:
+        return queued.message.durable and not self._is_stored(queued)
 
     def _is_stored(self, queued: QueuedMessage) -> bool:
         """Return whether a message is in the queue file, too; not if that file became damaged since."""
         return queued.row is not None and not self._persistent.has_lost(queued.row)
 
-    def persist_deferred(self, now_s: float) -> None:
-        """Persist in batches while the broker can't take the events.
+    def persist_unsent(self, now_s: float) -> None:
+        """Persist in batches while the broker can't take the events, or has answered none for some seconds.
 
-        Waits until the broker has answered all that was sent, which comes first in the queue.
+        Deferred events wait until it has answered all that was sent, which comes first in the queue.
         """
-        if self._deferred and not self._sent:
+        is_due = self._deferred and not self._sent
+        if not self._sent:
+            self._unanswered_since_s = None
+        elif self._unanswered_since_s is None:
+            self._unanswered_since_s = now_s
+        elif now_s >= self._unanswered_since_s + _UNANSWERED_S:
+            is_due = True
+        if is_due:
             self.persist_if_due(now_s)
 
     def persist_if_due(self, now_s: float) -> None:
@@ -322,11 +348,3 @@ class Outbox:
                 self._queue.append(oldest)  # the current value of its topic is never dropped
             elif not oldest.retain:
                 self._dropped += 1
-
-
-def _is_telemetry(message: Message) -> bool:
-    return message.telemetry and not message.retain
-
-
-def _is_durable(message: Message) -> bool:
-    return not message.retain and message.expiry_s is None

@@ -112,6 +112,11 @@ class PersistentQueue:
         self._refresh()
         return int(dropped)
 
+    def rows_of_last(self, count: int) -> range:
+        """Return the rows of the `count` events that were stored last, as `next` would."""
+        self._last_given = max(self._last_given, self._last_row)
+        return range(self._last_row - count + 1, self._last_row + 1)
+
     def next(self) -> tuple[int, Message] | None:
         """Return the oldest event not yet read, with its row. After a read error, None until `rewind`."""
         while self.has_unread:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -92,6 +93,18 @@ class Mosquitto:
     def kill(self) -> None:
         """End it with SIGKILL: its clients see the connection break."""
         self._end(kill=True)
+
+    def pause(self) -> None:
+        """Let it hang: its connections stay open, and it answers nothing until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End the pause."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def __enter__(self) -> Mosquitto:
         self.start()

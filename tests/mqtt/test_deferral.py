@@ -211,7 +211,7 @@ def test_deferred_events_of_a_file_that_became_damaged_are_kept(tmp_path: Path, 
     damage(path)
     for batch in range(1, 1 + batches):
         put(outbox, 100 * batch, 100 * batch + 1)
-        outbox.persist_deferred(100.0 * batch)
+        outbox.persist_unsent(100.0 * batch)
     assert list(tmp_path.glob("*.damaged-1"))
     expected = ["0", "1", "2", "3", "4", "100", "101", "200", "201"][: 5 + 2 * batches]
     assert payloads(path) == expected  # a power cut now loses none

@@ -71,7 +71,7 @@ def test_events_that_were_deferred_when_the_file_was_deleted_are_sent_once(
     outbox.acknowledged(second)
     (replace if is_replaced else remove)(path)
     put(outbox, 9, 10, 11, 12)
-    outbox.persist_deferred(100.0)
+    outbox.persist_unsent(100.0)
     restored = ["101", "102"] if is_replaced else []
     assert sender.send_all(200.0) == [*restored, "6", "8", "9", "10", "11", "12"]
     assert outbox.idle
@@ -104,7 +104,7 @@ def test_events_in_the_file_are_sent_after_a_start_at_which_it_was_locked(
     outbox.defer(first, 0.0)
     outbox.acknowledged(second)
     put(outbox, 5, 6)
-    outbox.persist_deferred(100.0)
+    outbox.persist_unsent(100.0)
     assert waiting(path) == ["1", "2", "3", "5", "6"]
     probe = sender.send(200.0)
     assert probe is not None
