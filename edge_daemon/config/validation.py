@@ -99,7 +99,7 @@ def explain(exc: msgspec.ValidationError, kind: Type, source: ConfigSource) -> C
     text = text[:1].lower() + text[1:]
     missing = re.search("missing required field `(.*)`", text)
     words = _words_at(source.data, kind, (*path, missing[1]) if missing else path)
-    shape = _explain_shape(_type_at(source.data, kind, path), written, text)
+    shape = _explain_shape(_type_at(source.data, kind, path), written, text) or _explain_text(written, text)
     if missing and words:
         text += f"; it is one of {', '.join(words)}"
     elif words and ("enum value" in text or "got `bool`" in text or "Invalid value" in str(exc)):
@@ -132,6 +132,17 @@ def _explain_shape(kind: Type | None, written: str, text: str) -> str:
             f", or '\"{written}\"' for the word" if any(isinstance(each, StrType) for each in kinds) else ""
         )
         return f"{written!r} without quotes means a yes/no value; write null for none{quoted}"
+    return ""
+
+
+def _explain_text(written: str, text: str) -> str:
+    """Return the remedy for a list without dashes, a number with a unit or a name; else empty."""
+    if "expected `array" in text and "got `object`" in text:
+        return "expected a list; begin each of its entries with '- '"
+    if re.match(r"[-+]?\d", written) and re.match(r"expected `(int|float).*got `str`", text):
+        return f"{written!r} is not a number; write it without a unit, and with a point before decimals"
+    if "matching regex" in text and "A-Za-z0-9_.-" in text:
+        return f"{written!r} is not a name of up to 64 characters A-Z, a-z, 0-9, '_', '.' and '-'"
     return ""
 
 

@@ -23,6 +23,10 @@ _PLAIN_REASONS = {
     "found character '\\t'": "a tab begins the value or the line; indent with spaces",
     "mapping values are not allowed here": "a ':' in a value or at another depth; indent the line as its "
     "neighbours, or put a text with ': ' into quotes",
+    "could not find expected ':'": "the line above has no ': ' behind its key; write `key: value`",
+    "found unexpected end of stream": "a quote is not closed before the end",
+    "special characters are not allowed": "it holds bytes that are no text, as after a power cut; write it "
+    "again, or restore a copy",
 }
 """Texts with a remedy for the most common reasons of the parser."""
 _INDEX = re.compile(r"\[([^\[\]]*)\]")

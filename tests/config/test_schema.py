@@ -113,6 +113,13 @@ def test_every_value_has_its_source(tmp_path: Path) -> None:
         ("device:\n  name: a: b", [":2: not YAML", "into quotes"]),
         ("camera:\n\xa0\xa0type: synthetic", [":2", "'\\xa0\\xa0type'", "plain spaces"]),
         ("mqtt: {port: 2024-13-45}", ["not YAML"]),
+        ("buttons:\n  pin: 17\n  label: cat", [":1: buttons: expected a list", "with '- '"]),
+        ("smoothing: {hysteresis: '0,3'}", ["'0,3' is not a number", "with a point"]),
+        ("smoothing: {min_hold_s: 2s}", ["'2s' is not a number", "without a unit"]),
+        ("device: {id: my pi}", ["device.id: 'my pi' is not a name", "A-Z, a-z, 0-9"]),
+        ("mqtt:\n  host: a\n  port:1883\n", ["the line above has no ': '", "`key: value`"]),
+        ("mqtt:\n  host: \"a\n", ["a quote is not closed"]),
+        ("\0" * 200, [":1: not YAML: it holds bytes that are no text", "restore a copy"]),
     ],
 )  # fmt: skip
 def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
