@@ -105,7 +105,7 @@ def test_other_topics_are_accepted(overrides: list[str]) -> None:
     ],
 )
 def test_a_newline_at_the_end_is_refused(override: str) -> None:
-    with pytest.raises(ConfigError, match="matching regex|is not a name"):
+    with pytest.raises(ConfigError, match=r"matching regex|is not a name"):
         load_config(None, [override])
 
 
