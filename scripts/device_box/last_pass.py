@@ -12,6 +12,7 @@ from pathlib import Path
 
 RECORD = Path("scripts/device_box/last_pass.txt")
 RELEVANT = (
+    "edge_daemon/board",
     "edge_daemon/camera",
     "edge_daemon/panel",
     "edge_daemon/daemon",

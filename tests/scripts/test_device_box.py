@@ -97,6 +97,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_files_that_matter_are_there_with_the_board_s() -> None:
+    assert [name for name in last_pass.RELEVANT if not (ROOT / name).exists()] == []
+    assert "edge_daemon/board" in last_pass.RELEVANT  # GPIO chip, mounts and clock, which the checks change
+
+
 def test_what_does_not_matter_to_the_box_may_change(checkout: Path) -> None:
     (checkout / "README.md").write_text("news")
     (checkout / "scripts/device_box/__pycache__/test.pyc").write_text("news")
