@@ -14,9 +14,10 @@ from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.confidence import ConfidenceCalibrator
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
 from edge_daemon.learning.nearest_examples import nearest_examples
-from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
+from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
-from edge_daemon.learning.open_set.rejector import RELAXATION, UnknownRejector
+from edge_daemon.learning.open_set.rejection_settings import WHOLE_REGIONS, RejectionSettings
+from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.quality.leave_one_session_out import leave_sessions_out
@@ -187,25 +188,16 @@ def make_example_classifier(
     vote: Vote,
     unknown: float | str,
     augment_query: QueryAugmentation | None = None,
-    relaxation: float = RELAXATION,
-    copies_quantile: float = COPIES_QUANTILE,
     cohort: Cohort | None = None,
-    *,
-    shows_place: bool = True,
+    settings: RejectionSettings = WHOLE_REGIONS,
 ) -> ExampleClassifier:
-    """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value.
-
-    `relaxation` is that of the relaxed threshold, `copies_quantile` that of the copies of single views.
-    `shows_place`: see `UnknownRejector`.
-    """
+    """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value."""
     examples = EmbeddingIndex(augment_query)
     neighbours = max(k, NEIGHBOURS) if type in ("knn", "regression") else 3
     leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
-    copies = AugmentedCopies(examples, copies_quantile)
-    rejector = UnknownRejector(
-        examples, leave_one_out, unknown, copies, relaxation, cohort, shows_place=shows_place
-    )
+    copies = AugmentedCopies(examples, settings.copies_quantile)
+    rejector = UnknownRejector(examples, leave_one_out, unknown, copies, cohort, settings)
     return ExampleClassifier(
         examples,
         leave_one_out,

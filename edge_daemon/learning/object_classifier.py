@@ -16,6 +16,7 @@ from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.imaging.object_mask import ViewState
 from edge_daemon.learning.example_classifier import make_example_classifier
+from edge_daemon.learning.open_set.rejection_settings import OBJECTS_ALONE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,15 +36,6 @@ EMPTY_SCENE = Prediction(UNKNOWN, {}, 0.0)
 
 MIN_OBJECTS = 3
 """Number of a class's examples that need an object vector, or all of them if there are fewer."""
-
-OBJECT_RELAXATION = 0.5
-"""Position of the threshold of objects between that of the examples (0) and the nearest new class (1).
-
-Without its ground an object is farther from a new class (docs/measurements/scene.md).
-"""
-
-SINGLE_VIEW_QUANTILE = 0.12
-"""Quantile of the copies' scores below which a query is unknown, where each class was taught once."""
 
 
 class _Origin(Struct, frozen=True):
@@ -262,16 +254,7 @@ def make_object_classifier(
     Raises ConfigError for an invalid value. `cohort` is of whole photos, so it is for regions.
     """
     regions = make_example_classifier(type, k, metric, vote, unknown, cohort=cohort)
-    objects = make_example_classifier(
-        type,
-        k,
-        metric,
-        vote,
-        unknown,
-        relaxation=OBJECT_RELAXATION,
-        copies_quantile=SINGLE_VIEW_QUANTILE,
-        shows_place=False,
-    )
+    objects = make_example_classifier(type, k, metric, vote, unknown, settings=OBJECTS_ALONE)
     return ObjectClassifier(regions, objects)
 
 

@@ -95,4 +95,4 @@ def make_classifier(
         return PretrainedClassifier(classes, unknown)
     from edge_daemon.learning.example_classifier import make_example_classifier
 
-    return make_example_classifier(type, k, metric, vote, unknown, augment_query, cohort=cohort)
+    return make_example_classifier(type, k, metric, vote, unknown, augment_query, cohort)

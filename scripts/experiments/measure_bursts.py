@@ -29,6 +29,7 @@ from edge_daemon.imaging.augment import augmented_copy
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.learning.example_classifier import ExampleClassifier, make_example_classifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
+from edge_daemon.learning.open_set.rejection_settings import RejectionSettings
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -60,7 +61,9 @@ def read_label(folder: Path, frames: int, embedder: TfliteEmbedder) -> Label:
 
 def teach(labels: Mapping[str, Label], *, shows_place: bool) -> ExampleClassifier:
     """Return a classifier with one burst of each label, and their copies."""
-    classifier = make_example_classifier("auto", 3, "cosine", "plain", "auto", shows_place=shows_place)
+    classifier = make_example_classifier(
+        "auto", 3, "cosine", "plain", "auto", settings=RejectionSettings(shows_place=shows_place)
+    )
     copies: dict[int, Sequence[Vector]] = {}
     for name, label in labels.items():
         for vector in label.burst:

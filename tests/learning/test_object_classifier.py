@@ -10,6 +10,7 @@ import pytest
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.learning.example_classifier import make_example_classifier
 from edge_daemon.learning.object_classifier import ObjectClassifier, make_object_classifier
+from edge_daemon.learning.open_set.rejection_settings import RejectionSettings
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -51,7 +52,9 @@ def taught(scenes: Scenes, *, copies: bool = True) -> ObjectClassifier:
     Its threshold is not relaxed, so that the threshold of the copies is far below it.
     """
     regions = make_example_classifier("centroid", 3, "cosine", "plain", "auto")
-    objects = make_example_classifier("centroid", 3, "cosine", "plain", "auto", relaxation=0.0)
+    objects = make_example_classifier(
+        "centroid", 3, "cosine", "plain", "auto", settings=RejectionSettings(relaxation=0.0)
+    )
     classifier = ObjectClassifier(regions, objects)
     for number in range(8 * len(CLASSES)):
         label = CLASSES[number % len(CLASSES)]

@@ -28,6 +28,7 @@ from edge_daemon.learning.open_set.other_sessions import (
     OtherSessions,
     fit_other_sessions,
 )
+from edge_daemon.learning.open_set.rejection_settings import WHOLE_REGIONS, RejectionSettings
 from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES, Departure
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.recent_frames import RecentFrames
@@ -56,12 +57,6 @@ those of everything else. Where presses are independent, the quantile changes fe
 NEW_CLASS_SLACK_SD = 2.0
 """Extra slack, in standard deviations, for a class with few views; divided by the number of
 well-sampled classes."""
-
-RELAXATION = 0.25
-"""Position of the relaxed threshold between the threshold (0) and the nearest held-out class (1).
-
-See docs/objects.md.
-"""
 
 # fmt: off
 _T95 = (
@@ -97,22 +92,18 @@ class UnknownRejector:
         leave_one_out: LeaveOneOut,
         unknown: float | str = "auto",
         copies: AugmentedCopies | None = None,
-        relaxation: float = RELAXATION,
         cohort: Cohort | None = None,
-        *,
-        shows_place: bool = True,
+        settings: RejectionSettings = WHOLE_REGIONS,
     ) -> None:
         """Calibrate classes of a single view on `copies`; None: on the similarities between the classes.
 
-        The `cohort` decides in other sessions; None: the copies do. `shows_place`: the pictures show the
-        place as well, not objects alone.
+        The `cohort` decides in other sessions; None: the copies do.
         """
         self._examples = examples
         self._leave_one_out = leave_one_out
         self._copies = copies
-        self._relaxation = relaxation
         self._cohort = cohort
-        self._shows_place = shows_place
+        self._settings = settings
         self._version = (-1, -1)
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
@@ -186,8 +177,8 @@ class UnknownRejector:
     def relaxed_threshold(self) -> float:
         """The threshold of relaxed queries, as of the last query.
 
-        It lies a share (`relaxation`) of the way from `threshold` down to the highest score of a held-out
-        class. If that score reaches the threshold, both thresholds are equal.
+        It lies a share (the settings' `relaxation`) of the way from `threshold` down to the highest score of
+        a held-out class. If that score reaches the threshold, both thresholds are equal.
         """
         return self._relaxed_threshold
 
@@ -225,7 +216,7 @@ class UnknownRejector:
         few_views = len(known) < ENOUGH_VIEWS * calibrating_classes
         self._threshold = max(lower_bound(known, independent), _held_out_floor(sample, held_out, few_views))
         gap = max(0.0, self._threshold - max(held_out, default=self._threshold))
-        self._relaxed_threshold = self._threshold - self._relaxation * gap
+        self._relaxed_threshold = self._threshold - self._settings.relaxation * gap
         self._scorer = self._build_scorer(sample, loo, independent, calibrating_classes)
         if self._copies is not None and sample.well_sampled.all():
             self._pending_fit = partial(
@@ -254,7 +245,7 @@ class UnknownRejector:
         thresholds = self._copies.class_thresholds(_single_view_threshold(self._examples, loo))
         if thresholds is None:
             return False
-        if self._shows_place:
+        if self._settings.shows_place:
             thresholds = np.maximum(thresholds, between_class_similarity(loo))
         self._scorer = partial(self._similarity_excess, thresholds)
         self._threshold = self._relaxed_threshold = 0.0
