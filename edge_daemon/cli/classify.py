@@ -17,6 +17,7 @@ from edge_daemon.app.region_factory import build_regions
 from edge_daemon.camera.frame_readers import is_motion_jpeg
 from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_seconds
+from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import CameraError, EmbeddingError, ImageError
@@ -151,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
     embedder = chosen or build_embedder(config)
     classes = load_class_names(model_path(config), embedder.size) if own_classes else ()
     regions = build_regions(config)
+    if not own_classes:
+        warn_of_other_store(config, "classify")
     with open_store_to_read(config) as store:
         trainer = build_trainer(config, store, embedder, regions, classes)
         if not own_classes and not trainer.examples().counts:

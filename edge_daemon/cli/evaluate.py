@@ -22,20 +22,25 @@ from edge_daemon.cli.config import note
 from edge_daemon.cli.evaluation_options import check_options
 from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
+from edge_daemon.cli.option_values import read_count
 from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, parse_teach
 from edge_daemon.cli.session_report import write_session_page
 from edge_daemon.cli.shots import DEFAULT_SHOTS, choose_shots, read_shots
+from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import few_shot, open_set
 from edge_daemon.evaluation.embedded_pictures import embed_pictures
-from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
+from edge_daemon.evaluation.few_shot import ClassifierFactory, ClassifierScore, Dataset
 from edge_daemon.evaluation.teaching_plan import Teach
 from edge_daemon.example_store.image_folders import Picture, find_pictures
+from edge_daemon.learning.classifiers.base import Classifier
+from edge_daemon.learning.classifiers.knn import NearestNeighbours
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -54,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K,...",
         help=f"numbers of examples of each label (default {','.join(map(str, DEFAULT_SHOTS))})",
     )
-    add("--seeds", type=int, default=5, metavar="N", help="number of random draws (default 5)")
+    add("--seeds", type=read_count, default=5, metavar="N", help="number of random draws (default 5)")
     add(
         "--classifiers",
         type=_classifiers,
@@ -155,7 +160,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
     rows: list[Mapping[str, object]] = []
     scores: list[ClassifierScore] = []
     try:
-        for row in _rows(args, data, embedder, scores):
+        for row in _rows(args, config, data, embedder, scores):
             rows.append(row)
             yield row
     finally:
@@ -185,11 +190,15 @@ def _read_pictures(root: Path, embedder: Embedder) -> tuple[Dataset, list[Path]]
 
 
 def _read_store(config: Config, embedder: Embedder) -> Dataset:
-    """Return the store's examples of this embedding space."""
+    """Return the store's examples of this embedding space. Raises ConfigError if there is none."""
+    warn_of_other_store(config, "evaluate")
     with open_store_to_read(config) as store:
         examples = list(store.examples(embedder.space, thumbnails=False))
     if not examples:
-        raise ConfigError("the store holds no examples for this model; name a folder of label folders")
+        raise ConfigError(
+            f"the store {store.path} holds no examples for this model; name a folder of label folders, "
+            "or another store with --set store.path=FILE"
+        )
     return _dataset([each.embedding for each in examples], [each.label for each in examples])
 
 
@@ -200,7 +209,11 @@ def _dataset(vectors: Sequence[Vector], labels: Sequence[str]) -> Dataset:
 
 
 def _rows(
-    args: argparse.Namespace, data: Dataset, embedder: Embedder, scores: list[ClassifierScore]
+    args: argparse.Namespace,
+    config: Config,
+    data: Dataset,
+    embedder: Embedder,
+    scores: list[ClassifierScore],
 ) -> Iterator[dict[str, object]]:
     """Yield the rows of the measurements asked for, by default of the classifiers, and append to `scores`."""
     if args.unknown:
@@ -210,14 +223,27 @@ def _rows(
     if args.tune:
         yield from _tune(args, data)
     if not (args.unknown or args.leave_one_out or args.tune):
-        yield from _classifier_rows(args, data, scores)
+        yield from _classifier_rows(args, _configured(config), data, scores)
+
+
+def _configured(config: Config) -> Mapping[str, ClassifierFactory]:
+    """Return the classifiers, `knn` with the configuration's k, metric and vote."""
+    options = config.classifier
+
+    def make_knn(examples: EmbeddingIndex) -> Classifier:
+        return NearestNeighbours(examples, options.k, options.vote, options.metric, ties="nearest")
+
+    return {**few_shot.CLASSIFIERS, "knn": make_knn}
 
 
 def _classifier_rows(
-    args: argparse.Namespace, data: Dataset, scores: list[ClassifierScore]
+    args: argparse.Namespace,
+    factories: Mapping[str, ClassifierFactory],
+    data: Dataset,
+    scores: list[ClassifierScore],
 ) -> Iterator[dict[str, object]]:
     for shots, classifier in product(args.shots, args.classifiers):
-        score = _measure_classifier(args, data, classifier, shots)
+        score = _measure_classifier(args, data, classifier, factories[classifier], shots)
         scores.append(score)
         yield {
             "classifier": classifier,
@@ -231,10 +257,9 @@ def _classifier_rows(
 
 
 def _measure_classifier(
-    args: argparse.Namespace, data: Dataset, classifier: str, shots: int
+    args: argparse.Namespace, data: Dataset, name: str, make: ClassifierFactory, shots: int
 ) -> ClassifierScore:
-    seeds = _seeds(args, classifier, shots)
-    return few_shot.measure(data, classifier, few_shot.CLASSIFIERS[classifier], shots, seeds)
+    return few_shot.measure(data, name, make, shots, _seeds(args, name, shots))
 
 
 def _seeds(args: argparse.Namespace, what: str, shots: int) -> Iterator[int]:
@@ -264,7 +289,7 @@ def _leave_one_out(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str
         accuracies = list(few_shot.leave_one_out_accuracies(data, shots, seeds))
         for name in accuracies[0]:
             accuracy = float(np.mean([each[name] for each in accuracies]))
-            held_out = _measure_classifier(args, data, name, shots).accuracy
+            held_out = _measure_classifier(args, data, name, few_shot.CLASSIFIERS[name], shots).accuracy
             yield {"leave_one_out": accuracy, "held_out": held_out, "classifier": name, "shots": shots}
 
 

@@ -19,8 +19,6 @@ _EXCLUDED = {
 
 def check_options(args: argparse.Namespace) -> None:
     """Raise ConfigError for options that can't be used together, OutputError for the report's file."""
-    if args.seeds < 1:
-        raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
     for option, others in _EXCLUDED.items():
         for other in others:
             if getattr(args, option) and getattr(args, other):

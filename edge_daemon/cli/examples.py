@@ -20,7 +20,7 @@ from edge_daemon.app.model_factory import (
 from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte, warn_of_other_models
 from edge_daemon.cli.main import add_action
-from edge_daemon.cli.option_values import read_renames
+from edge_daemon.cli.option_values import read_rename
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.store_warnings import warn_of_store
 from edge_daemon.config.panel import label_uses
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     import_.add_argument("path", type=Path, metavar="PATH")
     import_.add_argument(
         "--rename",
+        type=read_rename,
         action="append",
         default=[],
         metavar="OLD=NEW",
@@ -140,7 +141,7 @@ def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
     report = ImportReport()
-    labels = ImportLabels(report, read_renames(args.rename))
+    labels = ImportLabels(report, dict(args.rename))
     start = b"" if path.is_dir() else first_byte(path)
     if path.is_dir():
         _teach(args, config, store, find_pictures(path, store.counts, labels), report)

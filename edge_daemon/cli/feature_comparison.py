@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge_daemon.app.model_factory import build_embedder, build_query_augmentation, open_store_to_read
 from edge_daemon.cli.progress import Progress
+from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, EmbeddingError
 from edge_daemon.domain.interfaces import Embedder
@@ -60,6 +61,7 @@ def _from_folder(directory: Path) -> Iterator[_Picture]:
 
 
 def _from_store(config: Config) -> Iterator[_Picture]:
+    warn_of_other_store(config, "evaluate")
     with open_store_to_read(config) as store:
         for example in store:
             if example.thumbnail:

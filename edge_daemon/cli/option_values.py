@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.domain.errors import ArchiveError
+from edge_daemon.domain.errors import LabelError
 
 
 def read_seconds(text: str, longest: float = math.inf) -> float:
@@ -40,11 +39,14 @@ def read_path(text: str) -> Path:
     return Path(text)
 
 
-def read_renames(options: Sequence[str]) -> dict[str, str]:
-    """Return the new labels of `--rename OLD=NEW` by the old ones. Raises ArchiveError, LabelError."""
+def read_rename(text: str) -> tuple[str, str]:
+    """Read OLD=NEW, two labels. Raises ArgumentTypeError."""
     from edge_daemon.domain.labels import check_label  # late: --help reads no labels
 
-    pairs = [option.partition("=") for option in options]
-    if wrong := [option for option, (_, equals, _) in zip(options, pairs, strict=True) if not equals]:
-        raise ArchiveError(f"--rename {wrong[0]}: expected OLD=NEW, such as 'C#=C sharp'")
-    return {old: check_label(new) for old, _, new in pairs}
+    old, equals, new = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}': expected OLD=NEW, such as 'C#=C sharp'")
+    try:
+        return old, check_label(new)
+    except LabelError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc

@@ -16,15 +16,20 @@ log = logging.getLogger(__name__)
 
 def warn_of_store(config: Config) -> None:
     """Warn of a store that is lost at the next boot, and of a user's own beside an installed service."""
-    path = store_path(config)
-    if fault := mount_fault(path):
+    if fault := mount_fault(store_path(config)):
         log.warning("%s; %s", fault.reason, fault.remedy)
+    warn_of_other_store(config, "examples")
+
+
+def warn_of_other_store(config: Config, command: str) -> None:
+    """Warn of a user's own store beside an installed service; `command` can use the service's."""
     if config.store.path is None and is_beside_service():
         log.warning(
             "this is the store of the user %s, %s; the installed service has its own: "
-            "`sudo -u edge-daemon edge-daemon examples …`",
+            "`sudo -u edge-daemon edge-daemon %s …`",
             user_name(),
-            path,
+            store_path(config),
+            command,
         )
 
 

@@ -63,6 +63,13 @@ def test_an_option_that_would_be_ignored_is_refused(
     assert complaint in captured.err
 
 
+def test_no_draws_are_a_wrong_argument(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        evaluate(tmp_path, "--seeds", "0")
+    assert exit_.value.code == 2
+    assert "--seeds: '0' is no whole number of at least 1" in capsys.readouterr().err
+
+
 def test_unknown_of_two_labels_needs_pictures_of_other_objects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

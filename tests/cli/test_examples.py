@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.config import paths
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.shared_files import shared_path
@@ -258,8 +257,6 @@ def test_similar_labels_are_a_warning(shell: Shell) -> None:
         (["import", "/dev/zero"], "'/dev/zero' can't be read: it is a device, not a regular file"),
         (["import", "README.md"], "'README.md' can't be imported"),
         (["import", "README.md"], "; `examples salvage` reads a store"),
-        (["import", "x", "--rename", "cat"], "--rename cat: expected OLD=NEW"),
-        (["import", "x", "--rename", "cat=a/b"], "'a/b'"),
         (["export", "/proc/nowhere/out"], "can't export to '/proc/nowhere/out'"),
         (["export", "out.json"], "no examples"),
         (["undo"], "nothing to undo"),
@@ -297,6 +294,22 @@ def test_wrong_usage_exits_2(shell: Shell, words: list[str]) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("rename", "complaint"),
+    [
+        ("cat", "--rename: 'cat': expected OLD=NEW, such as 'C#=C sharp'"),
+        ("cat=a/b", "--rename: label 'a/b' holds '/'"),
+    ],
+)
+def test_a_wrong_new_label_is_a_wrong_argument(
+    rename: str, complaint: str, shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        shell.run("import", "x", "--rename", rename)
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
 def test_common_options_count_before_and_behind_the_action(shell: Shell, tmp_path: Path) -> None:
     shell.ask("add", "cat", shared_path("images/cat.jpg"))
     ExampleStore(tmp_path / "other.sqlite").close()
@@ -319,23 +332,3 @@ def test_one_example_has_no_plural(shell: Shell, tmp_path: Path) -> None:
     ]
     assert shell.run("export", tmp_path / "out.zip")[1] == [f"1 example in {tmp_path / 'out.zip'}"]
     assert shell.run("clear", "cat")[1] == ["removed 1 example"]
-
-
-def test_a_users_own_store_beside_an_installed_service_is_a_warning(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "service")
-    assert main(["examples", "list"]) == 0
-    assert "the installed service" not in caplog.text
-    (tmp_path / "service").mkdir()
-    assert main(["examples", "list", "--set", f"store.path={tmp_path / 'a.sqlite'}"]) == 1
-    assert "the installed service" not in caplog.text
-    assert main(["examples", "list"]) == 0
-    own = tmp_path / "home/.local/state/edge_daemon/examples.sqlite"
-    assert f"{own}; the installed service has its own: `sudo -u edge-daemon edge-daemon" in caplog.text
