@@ -96,13 +96,14 @@ class Table:
         self.view = ViewClassifier(self.embedder, object_embedder, objects, scene)
         source = partial(object_copies, self.store.thumbnail, archive.of_example, object_embedder)
         copies = CopyMaker([objects.objects], source)
+        self.scenes = Scenes({"frame": scene}, self.clock)
         self.pipeline = Pipeline(
             embedder=self.embedder,
             regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),
             trainer=trainer,
             clock=self.clock,
             encode=encode_jpeg,
-            scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": self.view}, copies),
+            scenes=SceneParts(self.scenes, {"frame": self.view}, copies),
             least_scale=lambda width, height: self.scale,
         )
 
