@@ -244,7 +244,7 @@ class Outbox:
         """
         in_flight = {mid: each for mid, each in self._sent.items() if self._is_only_in_memory(each)}
         stored, events = self._pop_events()
-        if not (in_flight or stored or events):
+        if not (in_flight or stored or events or self._persistent.misplaced):
             return False
         self._persistent.rewind()  # `store` may give the rows of `stored` other numbers
         new = [*(each.message for each in in_flight.values()), *events]

@@ -95,9 +95,14 @@ class PersistentQueue:
         `held` are events of this file that the caller holds in memory, too. They come first in the file that
         replaces a damaged one.
         """
-        if self._in_memory or (self._files is not None and self._files.moved):
+        if self.misplaced:
             self._move_to_disk()
         return self._replacing_damaged(lambda: self._store(messages), lambda: self._store([*held, *messages]))
+
+    @property
+    def misplaced(self) -> bool:
+        """True while the events are not in the file at the path; `store` moves them there if it can."""
+        return self._in_memory or (self._files is not None and self._files.moved)
 
     def _store(self, messages: Sequence[Message]) -> int:
         with self._database as database:

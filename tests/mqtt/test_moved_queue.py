@@ -165,3 +165,25 @@ def test_an_acknowledged_event_is_not_sent_again_while_it_cannot_be_deleted(
     outbox.disconnected()
     outbox.close()
     assert waiting(small_disk.folder / "events.sqlite") == []
+
+
+def test_events_of_a_start_with_a_full_disk_are_in_the_file_after_a_stop(small_disk: SmallDisk) -> None:
+    path = small_disk.folder / "events.sqlite"
+    small_disk.fill()
+    outbox = Outbox(100, PersistentQueue(path, 100))
+    put(outbox, 1, 2)
+    outbox.persist()
+    small_disk.free()
+    outbox.persist()
+    outbox.close()
+    assert waiting(path) == ["1", "2"]
+
+
+def test_events_of_a_file_that_was_deleted_are_in_a_new_one_after_a_stop(path: Path) -> None:
+    outbox = Outbox(100, PersistentQueue(path, 100))
+    put(outbox, 1, 2)
+    outbox.persist()
+    remove(path)
+    outbox.persist()
+    outbox.close()
+    assert waiting(path) == ["1", "2"]
