@@ -139,11 +139,15 @@ ask_doctor() {
 
 service_is() { systemd_runs && systemctl --quiet "is-$1" "$unit" 2>/dev/null; }
 
-# is_stopped: true if the service's owner has stopped it; it can fail while it stops.
+# is_stopped: true if the service's owner has stopped or disabled it; it can fail while it stops. An enabled one that has
+# not run since the boot is that of an interrupted first installation.
 is_stopped() {
     systemd_runs || return 1
     case "$(systemctl is-active "$unit" 2>/dev/null)" in
-        inactive) true ;;
+        inactive)
+            ! service_is enabled ||
+                [ "$(systemctl show --property=InactiveEnterTimestampMonotonic --value "$unit")" != 0 ]
+            ;;
         failed) ! service_is enabled ;;
         *) false ;;
     esac

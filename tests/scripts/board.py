@@ -100,10 +100,12 @@ case "$*" in
     *is-active*mosquitto) grep -qx active "$BOARD/mosquitto" ;;
     *mosquitto) ! grep -qx broken "$BOARD/mosquitto" ;;
     "is-active "*) cat "$BOARD/service" ;;
+    show*InactiveEnterTimestampMonotonic*) [ -e "$BOARD/ran" ] && echo 60000000 || echo 0 ;;
     *is-active*) [ "$(cat "$BOARD/service")" = active ] ;;
     enable*) touch "$BOARD/enabled" ;;
     *is-enabled*) [ -e "$BOARD/enabled" ] ;;
     restart*)
+        touch "$BOARD/ran"
         if "$DESTDIR/opt/edge-daemon/venv/bin/edge-daemon" run 2>"$BOARD/journal"; then
             echo active >"$BOARD/service"
         else

@@ -62,3 +62,20 @@ def test_after_an_uninstallation_the_service_is_enabled_and_started_again(runnin
     _stop(running, "inactive", disabled=True)
     assert running.install().returncode == 0
     assert (running.service, running.starts_at_boot) == ("active", True)
+
+
+@pytest.mark.parametrize("call", ["enable", "daemon-reload", "restart"])
+def test_after_an_interrupted_first_installation_the_next_one_starts_the_service(
+    tmp_path: Path, call: str
+) -> None:
+    board = Board(tmp_path)
+    board.offer(Answers("1.0"))
+    systemctl = board.place / "bin/systemctl"
+    real = systemctl.read_text()
+    systemctl.write_text(
+        real.replace("case", f'case "$*" in {call}*) kill -9 $PPID; exit 1 ;; esac\ncase', 1)
+    )
+    assert board.install().returncode == -9
+    systemctl.write_text(real)
+    assert "started;" in board.install().stdout
+    assert (board.service, board.starts_at_boot) == ("active", True)
