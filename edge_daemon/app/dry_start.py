@@ -18,7 +18,7 @@ from edge_daemon.app.build import build
 from edge_daemon.app.model_factory import store_path
 from edge_daemon.app.preflight import unread_credentials
 from edge_daemon.config.schema import Config
-from edge_daemon.example_store.database import copy_database
+from edge_daemon.example_store.store_file import copy_database
 from edge_daemon.system.file_owner import as_owner_of
 from edge_daemon.system.sqlite import CorruptStoreError, sqlite_errors_of
 

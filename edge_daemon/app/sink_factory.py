@@ -29,13 +29,13 @@ from edge_daemon.example_store.second_connection import open_beside
 from edge_daemon.system.latest_frame import LatestFrame
 
 if TYPE_CHECKING:
-    from edge_daemon.app.settings_editor import SettingsEditor
     from edge_daemon.mqtt.bridge import MqttBridge
     from edge_daemon.mqtt.fleet_link import FleetLink
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
     from edge_daemon.serial.link import SerialLink
     from edge_daemon.system.picture_slot import PictureSlot
+    from edge_daemon.web.device_info import SettingsEditor
 
 CONNECT_DELAY_S = 2.0
 """Longest time that connecting to the broker waits for the first label."""

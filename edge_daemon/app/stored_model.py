@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from edge_daemon.example_store.database import open_existing
+from edge_daemon.example_store.store_file import open_existing
 from edge_daemon.models.registry import DEFAULT_MODEL, shipped_manifests
 
 

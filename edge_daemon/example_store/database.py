@@ -8,9 +8,7 @@ import os
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.integrity import (
@@ -21,12 +19,12 @@ from edge_daemon.example_store.integrity import (
     sql_checksum,
 )
 from edge_daemon.example_store.schema import checked_version, migrate
+from edge_daemon.example_store.store_file import is_database, journal_size, open_file, open_read_only
 from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.file_owner import refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.sqlite import (
-    Connection,
     CorruptStoreError,
     make_durable,
     sqlite_errors_of,
@@ -43,8 +41,6 @@ _EXAMPLE_COLUMNS = (16, 21)
 
 _CACHE_KB = 256
 """Page cache. Examples are read once, at the start; SQLite's default of 2 MB would stay filled with them."""
-
-_open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False, factory=Connection)
 
 
 class ForeignFileError(StoreError):
@@ -76,7 +72,7 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
     _create(path)
     _check_header(path)
     # Absolute: SQLite gives some relative names a meaning, such as `:memory:`.
-    return _prepare_or_close(_open(path.absolute(), timeout=busy_s), path)
+    return _prepare_or_close(open_file(path.absolute(), timeout=busy_s), path)
 
 
 def connect_memory(path: Path | None) -> sqlite3.Connection:
@@ -84,7 +80,7 @@ def connect_memory(path: Path | None) -> sqlite3.Connection:
 
     Raises StoreError for a file with a journal, which only SQLite on a writable disk can fold in.
     """
-    connection = _open(":memory:")
+    connection = open_file(":memory:")
     try:
         if path is not None and path.exists() and path.stat().st_size:
             if journal_size(path):
@@ -95,47 +91,6 @@ def connect_memory(path: Path | None) -> sqlite3.Connection:
         connection.close()
         raise
     return _prepare_or_close(connection, path or Path(":memory:"))
-
-
-def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """Open the file without changing it or its journal; `immutable` ignores the journal and locks."""
-    options = "mode=ro&immutable=1" if immutable else "mode=ro"
-    return _open(f"file:{quote(str(path.absolute()))}?{options}", uri=True)
-
-
-def open_existing(path: Path) -> sqlite3.Connection:
-    """Open the file to read from it. Unlike `open_read_only` it leaves no new journal beside the file."""
-    return _open(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True)
-
-
-def copy_database(path: Path, copy: Path) -> None:
-    """Copy the committed data to a new file; other processes may write meanwhile."""
-    with closing(open_read_only(path)) as source, closing(_open(copy)) as target:
-        source.backup(target)
-
-
-def is_database(path: Path) -> bool:
-    """Return whether SQLite accepts the file's header; SQLite deletes the journal of a file that it rejects.
-
-    The file is read through SQLite. Closing a file descriptor of ours would drop the locks that all other
-    connections of this process hold on the file (POSIX locks belong to the process), and the next process
-    to close the database would delete the journal while they use it.
-    """
-    if path.stat().st_size <= 1:  # SQLite takes a file of one byte for an empty one
-        return False
-    with closing(open_read_only(path, immutable=True)) as connection:
-        try:
-            connection.execute("PRAGMA schema_version")
-        except sqlite3.DatabaseError as exc:
-            if exc.sqlite_errorname.startswith("SQLITE_NOTADB"):
-                return False
-    return True
-
-
-def journal_size(path: Path) -> int:
-    """Return the size of the journal in bytes; 0 without one."""
-    journal = Path(f"{path}-wal")
-    return journal.stat().st_size if journal.exists() else 0
 
 
 def mark_damaged(connection: sqlite3.Connection) -> dict[int, str]:
@@ -232,7 +187,8 @@ def _has_examples(path: Path) -> bool:
     # First the pages, as the salvage copies the file; those of one photo in a thousand look like a table's.
     if not any(columns in _EXAMPLE_COLUMNS for columns, _ in find_tables(path)):
         return False
-    from edge_daemon.example_store.salvage import Salvage, intact_rows
+    from edge_daemon.example_store.salvage import intact_rows
+    from edge_daemon.example_store.salvage_source import Salvage
 
     return any(True for _ in intact_rows(path, Salvage()))
 

@@ -13,7 +13,8 @@ from edge_daemon.domain.errors import ArchiveError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.example_store.integrity import describe
 from edge_daemon.example_store.record import OWN, ExampleRecord, content_digest, pack, unpack
-from edge_daemon.example_store.salvage import Row, Salvage, intact_rows, intact_scenes
+from edge_daemon.example_store.salvage import Row, intact_rows, intact_scenes
+from edge_daemon.example_store.salvage_source import Salvage
 from edge_daemon.example_store.scene_record import StoredScene
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.sqlite import sqlite_errors_of

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +26,7 @@ from edge_daemon.system.sqlite import (
 )
 
 if TYPE_CHECKING:
-    from edge_daemon.example_store.salvage import Salvage
+    from edge_daemon.example_store.salvage_source import Salvage
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +80,39 @@ def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
 
 
 def _rebuild(path: Path, fresh: Path) -> Salvage:
-    from edge_daemon.example_store.salvage import rebuild
+    """Make the store `fresh` from the readable rows of the store at `path`. Raises StoreError.
 
+    Ids are kept. Sequence numbers in the fleet are cleared, so that all examples are published again.
+    """
     try:
         with sqlite_errors_of(fresh):
-            return rebuild(path, fresh)
+            with closing(connect(fresh, 0.0)) as connection:
+                salvage = _copy_into(connection, path)
+            _keep_owner(path, fresh)
     except StoreError as exc:
         raise StoreError(f"corrupt store '{path}' can't be salvaged: {exc}") from exc
+    return salvage
+
+
+def _copy_into(connection: sqlite3.Connection, path: Path) -> Salvage:
+    from edge_daemon.example_store.salvage import copy_into  # late: only damage needs it
+    from edge_daemon.example_store.salvage_source import Salvage
+
+    salvage = Salvage()
+    copy_into(connection, path, salvage)
+    return salvage
+
+
+def _keep_owner(path: Path, target: Path) -> None:
+    """Set the owner and mode of the old file on the new one: root may salvage the store of a service."""
+    old = path.stat()
+    handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+        if os.geteuid() == 0:
+            os.fchown(handle, old.st_uid, old.st_gid)
+    finally:
+        os.close(handle)
 
 
 def _keep_aside(path: Path, fresh: Path, now: datetime) -> Path:
@@ -100,10 +129,7 @@ def _connect_memory(path: Path) -> sqlite3.Connection:
         try:
             return connect_memory(path)
         except CorruptStoreError:
-            from edge_daemon.example_store.salvage import Salvage, copy_into
-
             connection = connect_memory(None)
-            salvage = Salvage()
-            copy_into(connection, path, salvage)
+            salvage = _copy_into(connection, path)
     log.warning("of the corrupt store '%s', %s", path, salvage.summary)
     return connection

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.database import connect
 from edge_daemon.example_store.integrity import (
     CHECKED,
     CHECKSUM_BYTES,
     describe,
     find_fault,
-    summarise,
 )
 from edge_daemon.example_store.record import content_digest
-from edge_daemon.example_store.salvage_source import salvage_source
+from edge_daemon.example_store.salvage_source import Salvage, salvage_source
 from edge_daemon.example_store.scene_record import SCENE_COLUMNS, StoredScene, read_scene
 
 SALVAGED_COLUMNS = (
@@ -41,20 +36,6 @@ _MAX_PROBED = 1_000_000
 Row = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Salvage:
-    """The number of intact examples in a damaged file, and a line for each damaged one."""
-
-    kept: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def summary(self) -> str:
-        """Return one line on the kept and the lost examples."""
-        found = f"{counted(self.kept, 'example')} salvaged"
-        return f"{found}; damaged: {summarise(self.problems)}" if self.problems else found
-
-
 def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
     """Yield the intact rows of a damaged file, by id, and note the others; the file is not changed.
 
@@ -63,18 +44,6 @@ def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
     """
     with _opened(path) as source:
         yield from _checked(_Table(source), salvage)
-
-
-def rebuild(path: Path, target: Path) -> Salvage:
-    """Make the store `target` from the readable rows of the store at `path`. Raises StoreError.
-
-    Ids are kept. Sequence numbers in the fleet are cleared, so that all examples are published again.
-    """
-    salvage = Salvage()
-    with closing(connect(target, 0.0)) as connection:
-        copy_into(connection, path, salvage)
-    _keep_owner(path, target)
-    return salvage
 
 
 def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
@@ -268,15 +237,3 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             yield source
     except OSError as exc:
         raise StoreError(f"'{path}' can't be read: {exc.strerror}") from exc
-
-
-def _keep_owner(path: Path, target: Path) -> None:
-    """Set the owner and mode of the old file on the new one: root may salvage the store of a service."""
-    old = path.stat()
-    handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fchmod(handle, stat.S_IMODE(old.st_mode))
-        if os.geteuid() == 0:
-            os.fchown(handle, old.st_uid, old.st_gid)
-    finally:
-        os.close(handle)

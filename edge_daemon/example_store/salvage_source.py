@@ -10,18 +10,16 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge_daemon.example_store.database import is_database, journal_size, open_existing, open_read_only
-from edge_daemon.example_store.integrity import decode_text
+from edge_daemon.domain.counted import counted
+from edge_daemon.example_store.integrity import decode_text, summarise
 from edge_daemon.example_store.schema import MIGRATIONS, expected_schemas, migrate, read_schema
+from edge_daemon.example_store.store_file import is_database, journal_size, open_existing, open_read_only
 from edge_daemon.example_store.table_pages import PAGE, Layout, find_tables
 from edge_daemon.system.disk import disk_folder
 from edge_daemon.system.sqlite import remove_database
-
-if TYPE_CHECKING:
-    from edge_daemon.example_store.salvage import Salvage
 
 _HEADER = b"SQLite format 3\0" + PAGE.to_bytes(2, "big") + b"\2\2\0\x40\x20\x20"
 """First bytes of every store: with a journal, without reserved bytes."""
@@ -32,6 +30,20 @@ _EXAMPLES: dict[Layout, int] = {(21, False): 6, (16, False): 3}
 """The first version with each layout of `examples`, the newest first: pages of a former table may be left."""
 
 _OTHERS: dict[Layout, str] = {(7, False): "scenes", (1, True): "fleet_groups"}
+
+
+@dataclass(slots=True)
+class Salvage:
+    """The number of intact examples in a damaged file, and a line for each damaged one."""
+
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """Return one line on the kept and the lost examples."""
+        found = f"{counted(self.kept, 'example')} salvaged"
+        return f"{found}; damaged: {summarise(self.problems)}" if self.problems else found
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from edge_daemon.config.schema import Config, load_config
 from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store import database
+from edge_daemon.example_store import database, store_file
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.models import cohort_file
 from edge_daemon.mqtt import bridge
@@ -40,13 +40,14 @@ def test_a_start_reads_the_store_once_beside_the_look_for_its_model(
 ) -> None:
     ExampleStore(tmp_path / "examples.sqlite").close()
     opened: list[str] = []
-    real: Callable[..., sqlite3.Connection] = database._open
+    real: Callable[..., sqlite3.Connection] = store_file.open_file
 
     def record(name: object, **options: object) -> sqlite3.Connection:
         opened.append(str(name))
         return real(name, **options)
 
-    monkeypatch.setattr(database, "_open", record)
+    for module in (database, store_file):
+        monkeypatch.setattr(module, "open_file", record)
     build(preflight(config(tmp_path, f"model.features={features}"))).close()
     read = [name.removeprefix("file:") for name in opened if "immutable" not in name]  # these read a header
     assert read == [f"{tmp_path}/examples.sqlite?mode=rw", f"{tmp_path}/examples.sqlite"]

@@ -119,7 +119,7 @@ _KILLED = """
 import os, sys
 from edge_daemon.example_store import database
 from edge_daemon.example_store.store import ExampleStore
-steps, end, connect = 0, int(sys.argv[2]), database._open
+steps, end, connect = 0, int(sys.argv[2]), database.open_file
 
 def step():
     global steps
@@ -132,7 +132,7 @@ def connect_and_count(*values, **named):
     connection.set_progress_handler(step, 100)
     return connection
 
-database._open = connect_and_count
+database.open_file = connect_and_count
 ExampleStore(sys.argv[1])
 print(steps)
 """

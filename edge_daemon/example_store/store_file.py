@@ -1,0 +1,55 @@
+"""The store's SQLite file without its content: opened for different purposes, copied, and recognised."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from edge_daemon.system.sqlite import Connection
+
+open_file = partial(sqlite3.connect, isolation_level=None, check_same_thread=False, factory=Connection)
+"""Opens a database in autocommit mode, in which statements begin and end transactions."""
+
+
+def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open the file without changing it or its journal; `immutable` ignores the journal and locks."""
+    options = "mode=ro&immutable=1" if immutable else "mode=ro"
+    return open_file(f"file:{quote(str(path.absolute()))}?{options}", uri=True)
+
+
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open the file to read from it. Unlike `open_read_only` it leaves no new journal beside the file."""
+    return open_file(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True)
+
+
+def copy_database(path: Path, copy: Path) -> None:
+    """Copy the committed data to a new file; other processes may write meanwhile."""
+    with closing(open_read_only(path)) as source, closing(open_file(copy)) as target:
+        source.backup(target)
+
+
+def is_database(path: Path) -> bool:
+    """Return whether SQLite accepts the file's header; SQLite deletes the journal of a file that it rejects.
+
+    The file is read through SQLite. Closing a file descriptor of ours would drop the locks that all other
+    connections of this process hold on the file (POSIX locks belong to the process), and the next process
+    to close the database would delete the journal while they use it.
+    """
+    if path.stat().st_size <= 1:  # SQLite takes a file of one byte for an empty one
+        return False
+    with closing(open_read_only(path, immutable=True)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.DatabaseError as exc:
+            if exc.sqlite_errorname.startswith("SQLITE_NOTADB"):
+                return False
+    return True
+
+
+def journal_size(path: Path) -> int:
+    """Return the size of the journal in bytes; 0 without one."""
+    journal = Path(f"{path}-wal")
+    return journal.stat().st_size if journal.exists() else 0
