@@ -40,13 +40,15 @@ GRID: Mapping[str, ClassifierFactory] = {
     "centroid": NearestCentroid,
     "linear": SoftmaxRegression,
     "discriminant": PLDAClassifier,
-    "knn k=1 cosine": lambda examples: NearestNeighbours(examples, 1),
-    "knn k=3 cosine": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
-    "knn k=5 cosine": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
-    "knn k=9 cosine": lambda examples: NearestNeighbours(examples, 9, ties="nearest"),
+    "knn k=1 cosine plain": lambda examples: NearestNeighbours(examples, 1),
+    "knn k=3 cosine plain": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
+    "knn k=5 cosine plain": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
+    "knn k=9 cosine plain": lambda examples: NearestNeighbours(examples, 9, ties="nearest"),
     "knn k=3 cosine padded": lambda examples: NearestNeighbours(examples, 3, "padded", ties="nearest"),
-    "knn k=1 manhattan": lambda examples: NearestNeighbours(examples, 1, metric="manhattan"),
-    "knn k=3 manhattan": lambda examples: NearestNeighbours(examples, 3, metric="manhattan", ties="nearest"),
+    "knn k=1 manhattan plain": lambda examples: NearestNeighbours(examples, 1, metric="manhattan"),
+    "knn k=3 manhattan plain": lambda examples: NearestNeighbours(
+        examples, 3, metric="manhattan", ties="nearest"
+    ),
 }
 """Choices of `tune`. Euclidean is left out: on unit vectors it ranks as cosine does."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation import few_shot
 from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset
@@ -76,6 +77,14 @@ def test_tuning_does_not_use_the_test_set() -> None:
     ((first, _),) = few_shot.tune(data, 6, [0])
     ((second, _),) = few_shot.tune(Dataset(changed, data.class_ids, data.labels), 6, [0])
     assert first == second
+
+
+def test_each_choice_of_tuning_has_the_values_of_the_configuration() -> None:
+    for name in few_shot.GRID:
+        if name.startswith("knn"):
+            type_name, k, metric, vote = name.split()
+            keys = {"type": type_name, "k": k.removeprefix("k="), "metric": metric, "vote": vote}
+            load_config(None, [f"classifier.{key}={value}" for key, value in keys.items()])
 
 
 def test_leave_one_out_accuracy_is_close_to_held_out_accuracy() -> None:
