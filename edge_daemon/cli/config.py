@@ -30,7 +30,10 @@ from edge_daemon.system.printable import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    for action, summary in (("check", "find errors"), ("show", "show all values and their sources")):
+    for action, summary in (
+        ("check", "find the errors that would refuse a start or a reload, without opening a device"),
+        ("show", "show all values and their sources"),
+    ):
         add_action(actions, action, action, summary)
     changes = add_action(
         actions, "set", "set", "write values into the file, which keeps its comments; a missing one is made"
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "check":
         check(loaded)
         path = str(loaded.path) if loaded.path else None
-        print(json.dumps({"ok": True, "path": path}) if args.json else f"{path or 'defaults'}: ok")
+        text = f"{path}: ok" if path else f"{DEFAULT_PATH}: no such file; the defaults are ok"
+        print(json.dumps({"ok": True, "path": path}) if args.json else text)
     elif args.action == "reset":
         reset(loaded.page, as_json=args.json)
     elif args.json:

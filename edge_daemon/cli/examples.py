@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     add = add_action(actions, "add", _add, "teach pictures as examples of a label")
-    add.add_argument("label", metavar="LABEL")
-    add.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
+    add.add_argument("label", metavar="LABEL", help="label of all these pictures")
+    add.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to teach")
     _add_region(add)
     import_ = add_action(
         actions,
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _import,
         "import label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or an export",
     )
-    import_.add_argument("path", type=Path, metavar="PATH")
+    import_.add_argument("path", type=Path, metavar="PATH", help="folder or file to import")
     import_.add_argument(
         "--rename",
         type=read_rename,
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = add_action(
         actions, "export", _export, "write NAME.zip (complete), NAME.json (ml5/tfjs) or a folder (pictures)"
     )
-    export.add_argument("path", type=Path, metavar="PATH")
+    export.add_argument("path", type=Path, metavar="PATH", help="file or folder to write")
     export.add_argument(
         "--form", choices=["ml5", "tfjs"], default="ml5", help="form of the JSON (default: ml5)"
     )
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_action(actions, "undo", _undo, "undo the last change: a burst, import, clear, rename or merge")
     add_action(actions, "redo", _redo, "redo the change undone last")
     clear = add_action(actions, "clear", _clear, "remove all examples, or those of one label")
-    clear.add_argument("label", nargs="?", metavar="LABEL")
+    clear.add_argument("label", nargs="?", metavar="LABEL", help="this label only (default: all)")
     salvage = add_action(
         actions,
         "salvage",

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from edge_daemon import __version__
+from edge_daemon.cli.help_examples import EXAMPLES
 from edge_daemon.cli.option_values import read_path
 from edge_daemon.cli.progress import ERASE, can_redraw
 from edge_daemon.domain.errors import EdgeError
@@ -31,10 +32,8 @@ def add_action(
     """
     parser = actions.add_parser(name, help=summary, description=summary)
     parser.set_defaults(action=action)
-    parser.add_argument("--config", type=read_path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
-    for option in ("--json", "--debug"):
-        parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    _add_common(parser, argparse.SUPPRESS, more_set="more_set")
+    _add_examples(parser)
     return parser
 
 
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = False
     try:
-        args = _parse(words)
+        args = parse_words(words)
         debug = args.debug
         _start_logging(debug=debug)
         raise_at_interrupt()
@@ -110,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _stop_writing(exc) if exc.filename is None else _report_closed(exc)
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def parse_words(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments. Raises SystemExit for wrong ones, --help and --version."""
     chosen = next((word for word in words if not word.startswith("-")), "")
     try:
@@ -153,6 +152,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         _add_common(command)
+        _add_examples(command)
         if name == chosen:
             module = _import_command(name)
             module.add_arguments(command)
@@ -173,14 +173,32 @@ def _import_command(name: str) -> ModuleType:
         gc.enable()
 
 
-def _add_common(command: argparse.ArgumentParser) -> None:
-    common = command.add_argument_group("common options")
-    common.add_argument("--config", type=read_path, metavar="FILE", help="configuration file (YAML)")
+def _add_common(parser: argparse.ArgumentParser, absent: object = None, more_set: str = "set") -> None:
+    """Add the common options. `absent` is the default of `--config`, `--json` and `--debug`."""
+    common = parser.add_argument_group("common options")
     common.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override one value"
+        "--config", type=read_path, default=absent, metavar="FILE", help="configuration file (YAML)"
     )
-    common.add_argument("--json", action="store_true", help="machine-readable output on stdout")
-    common.add_argument("--debug", action="store_true", help="log every step; tracebacks for errors")
+    common.add_argument(
+        "--set",
+        action="append",
+        dest=more_set,
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="override one value, such as store.path=FILE; repeatable",
+    )
+    for option, use in (
+        ("--json", "machine-readable output on stdout"),
+        ("--debug", "log every step; tracebacks for errors"),
+    ):
+        common.add_argument(option, action="store_true", default=absent or False, help=use)
+
+
+def _add_examples(parser: argparse.ArgumentParser) -> None:
+    """Show the examples of the command or action at the end of its help."""
+    if lines := EXAMPLES.get(parser.prog.removeprefix("edge-daemon ")):
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = "\n".join(("examples:", *(f"  {line}" for line in lines)))
 
 
 def _start_logging(*, debug: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from edge_daemon import __version__
-from edge_daemon.cli.main import COMMANDS, main
+from edge_daemon.cli import config
+from edge_daemon.cli.help_examples import EXAMPLES
+from edge_daemon.cli.main import COMMANDS, main, parse_words
+from edge_daemon.config import schema
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -24,6 +28,43 @@ def test_every_command_has_help_and_the_common_options(
     text = capsys.readouterr().out
     assert "--config FILE" in text
     assert "--set KEY.PATH=VALUE" in text
+
+
+@pytest.mark.parametrize("words", [["examples", "import"], ["models", "pull"], ["config", "check"]])
+def test_every_action_has_the_common_options_in_its_help(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--config FILE", "--set KEY.PATH=VALUE", "--json", "--debug"))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [(name, line) for name, lines in EXAMPLES.items() for line in lines]
+)
+def test_an_example_of_the_help_is_a_command_of_that_name(
+    name: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(line)
+    words = words[words.index("edge-daemon") :]
+    if words[:2] == ["edge-daemon", "edge-daemon"]:  # of `sudo -u edge-daemon edge-daemon`
+        words = words[1:]
+    assert " ".join(words[1:]).startswith(name)
+    parse_words(words[1:])
+    with pytest.raises(SystemExit):
+        main([*name.split(), "--help"])
+    assert f"  {line}\n" in capsys.readouterr().out
+
+
+def test_a_check_without_a_file_says_that_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (config, schema):
+        monkeypatch.setattr(module, "DEFAULT_PATH", tmp_path / "config.yaml")
+    assert main(["config", "check", "--set", "camera.type=synthetic"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'config.yaml'}: no such file; the defaults are ok\n"
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
