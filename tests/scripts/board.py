@@ -226,7 +226,7 @@ class Board:
 
     @property
     def starts_at_boot(self) -> bool:
-        """Whether systemd has the unit enabled."""
+        """True if systemd has the unit enabled."""
         return (self.place / "enabled").exists()
 
     def programs(self) -> set[str]:
