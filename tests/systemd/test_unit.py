@@ -101,6 +101,7 @@ def test_the_kernel_ends_it_before_a_login_where_its_limit_has_no_effect() -> No
     )
     assert settings["MemoryMax"] == "300M"
     assert int(settings["OOMScoreAdjust"]) > 0
+    assert settings["OOMPolicy"] == "continue"  # the end of a decoder process is not the end of the service
 
 
 def test_the_processors_description_stays_readable() -> None:

@@ -106,7 +106,7 @@ def check_out_of_memory_kill_is_followed_by_a_restart(service: Service, subscrib
     try:
         wait_until(lambda: service.pid != process, "the kernel ends the process")
         log = run("journalctl", "--boot", "--unit", UNIT, "--no-pager")
-        assert "oom-kill" in log
+        assert "killed by the OOM killer" in log
     finally:
         run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=300M", "MemorySwapMax=infinity")
     service.wait_for_new_process(process)
