@@ -161,6 +161,7 @@ def test_a_running_device_and_its_subscribers_are_not_affected(
         listener.clear()
         result = trial(broker)
         listener.wait_for(f"{BASE}/response/doctor")
+        listener.wait_for(f"{BASE}/info")
         assert result.availability == "online"
         assert device.sink.connected
         assert {message.topic for message in listener.messages} == {f"{BASE}/info", f"{BASE}/response/doctor"}
