@@ -16,7 +16,7 @@ from typing import Any
 from edge_daemon import __version__
 from edge_daemon.cli.help_examples import EXAMPLES
 from edge_daemon.cli.option_values import read_path
-from edge_daemon.cli.progress import ERASE, can_redraw
+from edge_daemon.cli.progress import ERASE, can_redraw, erase_line
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.system.interrupt import STATUS, raise_at_interrupt
 from edge_daemon.system.printable import OneLineFormatter, printable
@@ -93,7 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debug = args.debug
         _start_logging(debug=debug)
         raise_at_interrupt()
-        status = int(args.run(args))
+        try:
+            status = int(args.run(args))
+        except BaseException:
+            erase_line(sys.stderr)  # of a transfer that ended early
+            raise
         sys.stdout.flush()
         return status
     except EdgeError as exc:
@@ -198,7 +202,7 @@ def _add_examples(parser: argparse.ArgumentParser) -> None:
     """Show the examples of the command or action at the end of its help."""
     if lines := EXAMPLES.get(parser.prog.removeprefix("edge-daemon ")):
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.epilog = "\n".join(("examples:", *(f"  {line}" for line in lines)))
+        parser.epilog = f"examples:{lines}"
 
 
 def _start_logging(*, debug: bool) -> None:
