@@ -44,7 +44,10 @@ def find_feature_layer(graph: Graph, name: FeatureName) -> FeatureLayer:
     activation = next((step for step in tail if step.operator.name in ACTIVATIONS), None)
     classes = activation or _ends_in_classifier(graph, body) or _pools_classes(body)
     if name == "probabilities" and not classes:
-        raise ModelError("an embedder without classes; use model.features embedding, or a classifier")
+        raise ModelError(
+            "an embedder without classes; use model.features embedding and teach it, "
+            "or a model with classes: `edge-daemon models pull efficientnet_lite0` gets one"
+        )
     if name == "logits" and activation is not None:
         if activation.computed < 0:
             raise ModelError(_nothing_found(tail))

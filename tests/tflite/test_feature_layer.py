@@ -46,7 +46,7 @@ def test_an_embedding_extractors_output_is_its_embedding() -> None:
     path = shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")
     graph = read_graph(path.read_bytes())
     assert find_feature_layer(graph, "embedding").tensor == 82
-    with pytest.raises(ModelError, match="an embedder without classes"):
+    with pytest.raises(ModelError, match="or a model with classes: `edge-daemon models pull"):
         find_feature_layer(graph, "probabilities")
 
 
