@@ -301,10 +301,10 @@ def _try_to_bind(address: Address, *, claim: bool) -> None:
     from edge_daemon.web.listener import bind_error, network_fault
 
     family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as channel:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as channel:
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             channel.bind((address.ip, address.port if claim else 0))
-        except OSError as exc:
-            if network_fault(exc) is None:
-                raise bind_error(address.ip, address.port, exc) from exc
+    except OSError as exc:
+        if network_fault(exc) is None:
+            raise bind_error(address.ip, address.port, exc) from exc

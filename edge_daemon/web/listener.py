@@ -15,6 +15,11 @@ from edge_daemon.domain.errors import WebError
 _FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 """IP_FREEBIND and IPV6_FREEBIND of linux/in.h and in6.h: listen at an address that no interface has yet."""
 
+_REMEDIES = {
+    errno.EADDRNOTAVAIL: "write an address of this machine, or 0.0.0.0",
+    errno.EAFNOSUPPORT: "IPv6 is off here, write 0.0.0.0 or an IPv4 address",
+}
+
 log = logging.getLogger(__name__)
 
 RESERVED_DESCRIPTORS = 48
@@ -102,10 +107,9 @@ def network_fault(exc: OSError) -> str | None:
 
 def bind_error(ip: str, port: int, exc: OSError) -> WebError:
     """Return the error of a failed bind, with its remedy."""
-    remedy = "pick another port"
-    if exc.errno == errno.EADDRNOTAVAIL:
-        remedy = "write an address of this machine, or 0.0.0.0"
-    return WebError(f"web.listen {ip}:{port}: {exc.strerror}; {remedy}")
+    remedy = _REMEDIES.get(exc.errno or 0, "pick another port")
+    where = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+    return WebError(f"web.listen {where}: {exc.strerror}; {remedy}")
 
 
 def _is_reserved(descriptor: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,20 @@ def test_at_boot_nothing_refuses_an_address_that_no_interface_has_yet(
     preflight(config, ENVIRONMENT)
     preflight(config, ENVIRONMENT, Running(_config(tmp_path, None)))
     assert list(refusals(config, ENVIRONMENT)) == []
+
+
+def test_an_ipv6_address_is_refused_where_ipv6_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithoutIpv6(socket.socket):
+        def __init__(self, family: int = -1, *rest: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *rest)
+
+    monkeypatch.setattr(socket, "socket", WithoutIpv6)
+    with pytest.raises(WebError, match=r"^web\.listen \[::\]:8080: .*; IPv6 is off here, write 0\.0\.0\.0"):
+        preflight(_config(tmp_path, "'[::]:8080'"), ENVIRONMENT)
 
 
 def test_with_a_network_an_address_of_another_machine_is_refused(
