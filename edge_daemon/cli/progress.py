@@ -32,6 +32,12 @@ def redraw(stream: TextIO, line: str) -> None:
     stream.flush()
 
 
+def erase_line(stream: TextIO) -> None:
+    """Erase the last line, if `stream` can."""
+    if can_redraw(stream):
+        redraw(stream, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Progress of an iteration. Nothing is written if `stream` can't erase a line."""

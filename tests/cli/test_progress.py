@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.cli.main import main
 from edge_daemon.cli.progress import Progress
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.registry import Manifest
+from edge_daemon.models.web_transfer import ProgressCallback
 from tests.harness.shared_files import shared_path
 
 
@@ -66,6 +70,23 @@ def test_nothing_is_written_to_a_file_or_pipe() -> None:
     stream = io.StringIO()
     assert list(Progress("embedding", stream)(range(3), 3)) == [0, 1, 2]
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("end", [ModelError("the server ended early"), KeyboardInterrupt()])
+def test_a_transfer_that_ends_early_leaves_no_line(
+    end: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(manifest: Manifest, folder: Path, source: str | None, progress: ProgressCallback) -> Path:
+        progress(manifest.file, 1, 2)
+        raise end
+
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("edge_daemon.cli.model_pull.download_model", fail)
+    assert main(["models", "pull", "mobilenet_v1_0.25_128_quant"]) != 0
+    shown = terminal.getvalue()
+    assert "50 %" in shown
+    assert "%" not in shown.rpartition("\x1b[K")[2]
 
 
 def _shown_on_a_terminal(*arguments: str) -> list[str]:
