@@ -11,7 +11,9 @@ log = logging.getLogger(__name__)
 
 
 class CameraOutage:
-    """The camera is lost when it says so, or when its last frame is older than `stale_s` seconds.
+    """The camera is lost when it says so, or when no frame came for `stale_s` seconds.
+
+    The time of arrival counts: a network camera's picture may be seconds old when it comes.
 
     `began_s` is the monotonic time at which it was lost; None while it works.
     """
@@ -23,12 +25,12 @@ class CameraOutage:
         self._reason = ""
         self.began_s: float | None = None
 
-    def frame(self, captured_s: float) -> CameraRestored | None:
-        """Count a frame; return the event of the end of an outage."""
-        self._last_frame_s = captured_s
+    def frame(self) -> CameraRestored | None:
+        """Count a frame that came now; return the event of the end of an outage."""
+        self._last_frame_s = self._clock.monotonic()
         if self.began_s is None:
             return None
-        outage_s = self._clock.monotonic() - self.began_s
+        outage_s = self._last_frame_s - self.began_s
         self.began_s = None
         log.info("camera restored after %.1f s", outage_s)
         return CameraRestored(outage_s)

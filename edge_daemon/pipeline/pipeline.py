@@ -46,9 +46,9 @@ class Pipeline:
 
     `text_joiner` joins the regions' labels into one text, reported as the label of the whole frame.
     `least_scale` returns the scale at which a crop of a width and height has enough pixels for the model.
-    The camera counts as lost when the last frame is older than `stale_s`. `encode` makes thumbnails and
-    snapshots; `shrink` reduces the crops of uncertain samples. A fault of the store or of a picture becomes
-    an error reply to the command; it never ends the pipeline.
+    The camera counts as lost after `stale_s` without a frame. `encode` makes thumbnails and snapshots;
+    `shrink` reduces the crops of uncertain samples. A fault of the store or of a picture becomes an error
+    reply to the command; it never ends the pipeline.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Pipeline:
         if self._ready and (fault := self._misfit(frame.size)):
             yield from self._check_camera(fault)
             return
-        if (restored := self._camera.frame(frame.captured_s)) is not None:
+        if (restored := self._camera.frame()) is not None:
             yield restored
         for region in self._regions.values():
             for event in region.process(frame):

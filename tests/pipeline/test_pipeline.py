@@ -123,6 +123,18 @@ def test_camera_without_frames_counts_as_lost_and_pending_presses_get_a_reply(be
     assert not bench.found(events.ExampleAdded)
 
 
+def test_a_network_camera_whose_pictures_come_late_is_not_lost_between_two(bench: Bench) -> None:
+    """Its slowest has a picture every four seconds, with the time of the request."""
+    lost = []
+    for _ in range(3):
+        asked = bench.frame(RED)
+        bench.clock.advance(3)
+        lost += [event for event in bench.pipeline.process(asked, ()) if isinstance(event, events.CameraLost)]
+        bench.clock.advance(3.9)
+        lost += bench.pipeline.process(None, ())
+    assert lost == []
+
+
 def test_pending_presses_are_bounded(bench: Bench) -> None:
     happened = list(bench.pipeline.process(None, tuple(bench.press("red") for _ in range(100))))
     assert sum(isinstance(event, events.CommandReply) for event in happened) == 36
