@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from edge_daemon.camera.simulator.objects import KINDS
+from tests.harness.browser import SIZES as WINDOWS
 from tests.harness.browser import class_button, save_screenshot
 from tests.harness.page_layout import layout_faults
 from tests.harness.web_harness import WebHarness
@@ -22,6 +24,7 @@ LONG = (
     "مفتاح الباب الأمامي للمبنى القديم",
 )
 MANY = (*LONG, *(f"part {number:02d}" for number in range(26)))
+TWO_REGIONS = "[{name: left_tray, box: [0, 0, 0.5, 1]}, {name: right_tray, box: [0.5, 0, 0.5, 1]}]"
 SIZES = ("phone", "tablet", "desk", "wide")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -45,8 +48,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
 
 @pytest.fixture(scope="module")
 def divided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
-    regions = "[{name: left_tray, box: [0, 0, 0.5, 1]}, {name: right_tray, box: [0.5, 0, 0.5, 1]}]"
-    with WebHarness(tmp_path_factory.mktemp("divided"), [f"regions={regions}"]) as running:
+    with WebHarness(tmp_path_factory.mktemp("divided"), [f"regions={TWO_REGIONS}"]) as running:
         teach_all(running, LONG)
         yield running
 
@@ -134,6 +136,35 @@ def test_two_regions_fit(
     assert layout_faults(page) == []
     assert violations(page) == []
     save_screenshot(page, f"regions-{size}-{scheme}")
+
+
+@pytest.mark.parametrize("regions", ["[]", TWO_REGIONS], ids=["frame", "two"])
+def test_a_label_of_22_letters_is_shown_whole(tmp_path: Path, visit: Visit, regions: str) -> None:
+    taught = "gear"
+    with WebHarness(tmp_path, [f"regions={regions}", "classifier.unknown=off"]) as site:
+        page = visit("phone").open(site.url)
+        shown = page.locator(".label").first
+        expect(shown).to_have_text("Nothing taught yet")
+        assert cut_in(page, shown) == []
+        site.teach(taught)
+        for name in ("lemons", "strawberry", "screwdriver", "hexagonal bolt M8 x 30"):
+            with site.client() as client:
+                client.post("/api/rename", json={"label": taught, "to": name}).raise_for_status()
+            taught = name
+            expect(shown).to_have_text(name)
+            assert cut_in(page, shown) == [], name
+
+
+def cut_in(page: Page, text: Locator) -> list[str]:
+    """Return the windows in which an element is too small for its text, or the page is too wide."""
+    faults = []
+    for size, (width, height) in WINDOWS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        is_cut = text.evaluate(
+            "e => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 3"
+        )
+        faults += [size] if is_cut or layout_faults(page) else []
+    return faults
 
 
 def test_a_class_is_found_and_taught_by_keyboard_alone(crowded: WebHarness, visit: Visit) -> None:

@@ -46,7 +46,7 @@ function showLabel({ region, label }) {
   card.stable = label;
   const unknown = label === UNKNOWN;
   const text = unknown && classes === 0 ? "Nothing taught yet" : label;
-  element.dataset.length = text.length > 22 ? "longest" : text.length > 11 ? "long" : "short";
+  element.dataset.length = [7, 12, 23].filter((least) => text.length >= least).length;
   element.classList.toggle("unknown", unknown);
   element.title = text;
   write(element, text);
