@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -12,6 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from edge_daemon.cli.followed_device import followed_topics
+from edge_daemon.cli.progress import draw_transfer
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.counted import counted
@@ -24,7 +27,11 @@ from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.atomic_file import new_file
 
 TIMEOUT_S = 30.0
-"""Longest time between two parts. Before the first part the device writes the whole archive."""
+"""Longest time between two parts."""
+
+FIRST_TIMEOUT_S = 60.0
+"""Longest time until the first part, before which the device writes the whole archive. An x86-64 core needs
+3 s for 10,000 examples."""
 
 _EPILOG = """\
 The archive holds the examples with their pictures; `edge-daemon examples import FILE` adds them to a store.
@@ -50,7 +57,7 @@ def run_fetch(args: argparse.Namespace, config: Config) -> int:
     """Run the action."""
     topics = followed_topics(config, args.device)
     with new_file(args.file) as file:
-        archive, parts = fetch_archive(config.mqtt, topics)
+        archive, parts = fetch_archive(config.mqtt, topics, partial(draw_transfer, args.file.name))
         file.write(archive)
         file.flush()
         _check_archive(file)
@@ -70,27 +77,39 @@ def _check_archive(file: BinaryIO) -> None:
         raise RequestError(str(exc).replace(f"archive '{path}'", "what the device sent")) from exc
 
 
-def fetch_archive(options: MqttOptions, topics: Topics, timeout_s: float = TIMEOUT_S) -> tuple[bytes, int]:
-    """Request the archive and return it with its number of parts. Raises BrokerError, RequestError."""
+def fetch_archive(
+    options: MqttOptions,
+    topics: Topics,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    timeout_s: float = TIMEOUT_S,
+    first_timeout_s: float = FIRST_TIMEOUT_S,
+) -> tuple[bytes, int]:
+    """Request the archive and return it with its number of parts. Raises BrokerError, RequestError.
+
+    `progress` gets the number of received bytes and that of the archive.
+    """
     reassembler = ExportReassembler(transaction := uuid4().hex)
     request = msgspec.json.encode({"export": True, "transaction": transaction})
     with Subscriber(options, topics.response("examples")) as subscriber:
         subscriber.publish(Message(topics.request("examples"), request, qos=1, retain=False))
         end = time.monotonic() + EXPIRY_S
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + first_timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             incoming = subscriber.receive(left_s)
             if incoming is None:
                 continue
             before = reassembler.parts
-            if (archive := reassembler.add(incoming.payload)) is not None:
+            archive = reassembler.add(incoming.payload)
+            progress(*reassembler.received_bytes)
+            if archive is not None:
                 return archive, reassembler.parts
             if reassembler.parts > before:
                 deadline = min(end, time.monotonic() + timeout_s)
     if time.monotonic() >= end:
         raise RequestError(f"the device sends for more than {EXPIRY_S:g} s; send the request again")
     parts = counted(reassembler.parts, "part")
+    waited_s = timeout_s if reassembler.parts else first_timeout_s
     raise RequestError(
-        f"no answer at {topics.response('examples')} for {timeout_s:g} s, after {parts}; "
+        f"no answer at {topics.response('examples')} for {waited_s:g} s, after {parts}; "
         "is the device online, and may this MQTT user send it requests?"
     )

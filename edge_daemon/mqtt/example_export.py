@@ -61,6 +61,11 @@ class ExportReassembler:
         """Number of received parts."""
         return len(self._parts)
 
+    @property
+    def received_bytes(self) -> tuple[int, int]:
+        """Number of received bytes, and that of the whole archive; 0 of 0 before the first part."""
+        return self._size, 0 if self._first is None else self._first.bytes
+
     def add(self, payload: bytes) -> bytes | None:
         """Add a response; return the archive once it is complete. Raises RequestError for an invalid one."""
         try:

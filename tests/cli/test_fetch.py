@@ -68,6 +68,18 @@ def test_the_archive_is_whole_and_nothing_is_overwritten(
     assert not (tmp_path / "no").exists()
 
 
+def test_the_progress_counts_bytes_up_to_those_of_the_archive(options: MqttOptions, tmp_path: Path) -> None:
+    shown: list[tuple[int, int]] = []
+    with device_with_store(options, tmp_path) as device:
+        device.wait_connected()
+        topics = device_topics(None, "tray-1", ())
+        archive, parts = fetch_archive(options, topics, lambda done, total: shown.append((done, total)))
+    assert len(shown) == parts > 1
+    assert shown == sorted(shown)
+    assert {total for _, total in shown} == {len(archive)}
+    assert shown[-1][0] == len(archive)
+
+
 def test_bytes_that_are_no_archive_get_no_name(
     broker: Mosquitto, options: MqttOptions, tmp_path: Path
 ) -> None:
@@ -110,7 +122,7 @@ def test_a_device_that_does_not_answer_is_an_error_that_says_what_to_check(
     broker: Mosquitto, options: MqttOptions
 ) -> None:
     with pytest.raises(RequestError, match="after 0 parts; is the device online, and may this MQTT user"):
-        fetch_archive(options, device_topics(None, "tray-2", ()), timeout_s=0.3)
+        fetch_archive(options, device_topics(None, "tray-2", ()), first_timeout_s=0.3)
 
 
 def test_a_broker_that_is_not_there_leaves_no_file(
