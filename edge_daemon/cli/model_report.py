@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -50,7 +50,12 @@ def _label_note(path: Path, found: Inspection) -> str | None:
         labels = load_class_names(path, classes.size)
     except ModelError as exc:
         return str(exc)
-    return f"{len(labels)}: {'; '.join(labels[:3])}; …"
+    return describe_labels(labels)
+
+
+def describe_labels(labels: Sequence[str]) -> str:
+    """Return the number of labels and the first three."""
+    return f"{len(labels)}: {'; '.join([*labels[:3], *(['…'] if len(labels) > 3 else [])])}"
 
 
 def _manifest_of(path: Path, found: Inspection) -> Manifest | None:

@@ -10,6 +10,7 @@ import pytest
 
 from edge_daemon.cli import models
 from edge_daemon.cli.main import main
+from edge_daemon.cli.model_report import describe_labels
 from edge_daemon.config import paths
 from edge_daemon.models import registry
 from edge_daemon.models.registry import DEFAULT_MODEL
@@ -101,6 +102,13 @@ def test_names_of_a_foreign_model_control_no_terminal(home: Path, capsys: pytest
     shown = capsys.readouterr().out
     assert r"label 0\x1b[2J" in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"), [(["cat", "dog"], "2: cat; dog"), (["a", "b", "c", "d"], "4: a; b; c; …")]
+)
+def test_only_labels_that_are_not_shown_are_hinted_at(labels: list[str], text: str) -> None:
+    assert describe_labels(labels) == text
 
 
 def test_another_file_of_a_known_name_has_no_origin(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
