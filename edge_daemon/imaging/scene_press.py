@@ -19,8 +19,8 @@ PRESS_FRAMES = 7
 TIMEOUT_S = 4.0
 """Longest time from the press to its last picture: a hand may leave the view meanwhile."""
 
-FIRST_TIMEOUT_S = 5.0
-"""The same while no picture has come: the slowest camera has one in four seconds, and it arrives later."""
+FIRST_TIMEOUT_S = 8.5
+"""The same while no picture has come: the slowest camera is asked every four seconds, and answers in 4.5."""
 
 SLOW_FRAMES, SLOW_TIMEOUT_S = 3, 13.0
 """The same for a camera of at most two frames a second."""
