@@ -100,11 +100,11 @@ def fetch_archive(
                 continue
             before = reassembler.parts
             archive = reassembler.add(incoming.payload)
-            progress(*reassembler.received_bytes)
+            if reassembler.parts > before:
+                progress(*reassembler.received_bytes)
+                deadline = min(end, time.monotonic() + timeout_s)
             if archive is not None:
                 return archive, reassembler.parts
-            if reassembler.parts > before:
-                deadline = min(end, time.monotonic() + timeout_s)
     if time.monotonic() >= end:
         raise RequestError(f"the device sends for more than {EXPIRY_S:g} s; send the request again")
     parts = counted(reassembler.parts, "part")

@@ -70,9 +70,12 @@ def test_the_archive_is_whole_and_nothing_is_overwritten(
 
 def test_the_progress_counts_bytes_up_to_those_of_the_archive(options: MqttOptions, tmp_path: Path) -> None:
     shown: list[tuple[int, int]] = []
+    topics = device_topics(None, "tray-1", ())
+    with Subscriber(options, topics.info) as other:
+        answer = b'{"status": "ok", "transaction": "of another request"}'
+        other.publish(Message(topics.response("examples"), answer, qos=1, retain=True))
     with device_with_store(options, tmp_path) as device:
         device.wait_connected()
-        topics = device_topics(None, "tray-1", ())
         archive, parts = fetch_archive(options, topics, lambda done, total: shown.append((done, total)))
     assert len(shown) == parts > 1
     assert shown == sorted(shown)
