@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from edge_daemon.example_store.importing import import_salvage
 from edge_daemon.example_store.peer_examples import PeerExamples
 from edge_daemon.example_store.store import ExampleStore
 from tests.example_store.test_migration import assert_migrated, write_old_store
-from tests.harness.damaged_store import PAGE, assert_same, execute, fill
+from tests.harness.damaged_store import PAGE, add_in_journal, assert_same, execute, fill
 from tests.harness.unit_vectors import unit
 
 HEADER = 100
@@ -57,7 +55,7 @@ def assert_nothing_lost(path: Path, whole: Path) -> None:
         assert store.undo().steps
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_flipped_bit_of_the_first_page_costs_an_example(tmp_path: Path, seed: int) -> None:
     whole, draw = tmp_path / "whole.sqlite", random.Random(seed)
     fill(whole)
@@ -141,11 +139,7 @@ def test_a_damaged_schema_of_an_older_version_costs_no_example(tmp_path: Path) -
 def test_what_is_in_the_journal_is_salvaged_without_the_first_page(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "examples.sqlite"
     fill(path)
-    script = (
-        "import os, sys, numpy\nfrom edge_daemon.example_store.store import ExampleStore\n"
-        "ExampleStore(sys.argv[1]).add(numpy.ones(200, numpy.float32), 'late', space='s')\nos._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", script, path], check=True)
+    add_in_journal(path, "late")
     content = path.read_bytes()
     path.write_bytes(header.ljust(PAGE, b"\0") + content[PAGE:])
     with ExampleStore.open_or_recover(path) as store:

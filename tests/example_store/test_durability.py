@@ -21,7 +21,7 @@ from edge_daemon.example_store.store import ExampleStore
 from tests.harness.open_folders import open_to_others
 from tests.harness.unit_vectors import unit
 
-_KILLS = 32
+_KILLS = 16
 _BURST = """
 import sys
 import numpy as np

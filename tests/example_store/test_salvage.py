@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from edge_daemon.example_store.importing import import_salvage
 from edge_daemon.example_store.store import ExampleStore
-from tests.harness.damaged_store import COUNT, assert_same, break_page, execute, fill
+from tests.harness.damaged_store import COUNT, add_in_journal, assert_same, break_page, execute, fill
 
 
 @pytest.mark.parametrize("version", [3, 4])
@@ -64,11 +62,7 @@ def test_the_salvaged_examples_of_another_file_bring_their_scenes(tmp_path: Path
 def test_examples_in_the_journal_of_a_damaged_store_are_salvaged_too(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
     fill(path)
-    script = (
-        "import os, sys, numpy\nfrom edge_daemon.example_store.store import ExampleStore\n"
-        "ExampleStore(sys.argv[1]).add(numpy.ones(200, numpy.float32), 'late', space='s')\nos._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", script, path], check=True)
+    add_in_journal(path, "late")
     assert (tmp_path / "examples.sqlite-wal").stat().st_size
     break_page(path)
     with ExampleStore.open_or_recover(path) as store:

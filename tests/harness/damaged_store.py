@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +40,15 @@ def fill(path: Path) -> dict[int, Example]:
             store.add_record(record)
         store.remove([5, 9])
         return {example.id: example for example in store}
+
+
+def add_in_journal(path: Path, label: str) -> None:
+    """Add an example in a process that ends before it folds the journal into the file."""
+    script = (
+        "import os, sys, numpy\nfrom edge_daemon.example_store.store import ExampleStore\n"
+        "ExampleStore(sys.argv[1]).add(numpy.ones(200, numpy.float32), sys.argv[2], space='s')\nos._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, path, label], check=True)
 
 
 def execute(path: Path, statement: str, *values: object) -> None:

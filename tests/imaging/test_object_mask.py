@@ -10,16 +10,6 @@ from edge_daemon.imaging.scene_reference import SceneReference
 from tests.harness.fixed_camera import FixedCamera, Light, Thing
 
 
-@pytest.fixture
-def camera() -> FixedCamera:
-    return FixedCamera(seed=3)
-
-
-@pytest.fixture
-def reference(camera: FixedCamera) -> SceneReference:
-    return camera.reference()
-
-
 def overlap(
     camera: FixedCamera,
     reference: SceneReference,

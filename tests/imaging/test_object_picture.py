@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
-@pytest.fixture
-def camera() -> FixedCamera:
-    return FixedCamera(seed=3)
-
-
-@pytest.fixture
-def reference(camera: FixedCamera) -> SceneReference:
-    return camera.reference()
-
-
 def test_the_picture_of_an_object_is_the_object_on_its_mean_colour(
     camera: FixedCamera, reference: SceneReference
 ) -> None:
