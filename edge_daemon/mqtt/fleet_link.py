@@ -52,8 +52,9 @@ _MAX_SENT_HASHES = 64
 # Two devices with the same id must not correct each other at full speed.
 _REPAIRS_PER_S, _REPAIRS_BURST = 1 / 60, 3.0
 
-_WARNING = "fleet records of %r are rejected: wrong %s"
+_WARNING = "fleet records of %r are rejected: %s; see docs/fleet.md"
 _WARNINGS: Mapping[RejectionReason, str] = {
+    "malformed": "messages of %r to the fleet can't be read; does another program write there? (%s)",
     "signature": "%r signs with another key than ours; give every device of the group the same (%s)",
     "flood": "%r publishes to the fleet faster than any device does; its messages are dropped (%s)",
     "space": "%r has another model, model.features, model.crop or model.delegate than this device, so its"

@@ -237,6 +237,15 @@ def test_records_signed_with_another_key_are_rejected_and_logged_once(
     assert len([text for text in texts if "'thief'" in text]) == 1
 
 
+def test_a_message_that_no_device_writes_is_logged_in_words(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Listener(broker.port) as other, FleetDevice(broker, "north"):
+        other.publish(f"{BASE}/south/0", b"x", retain=True)
+        text = "messages of 'south' to the fleet can't be read; does another program write there? (malformed)"
+        wait_until(lambda: text in warnings(caplog))
+
+
 def test_a_flood_without_the_key_is_dropped_and_a_peer_is_still_received(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
