@@ -16,7 +16,7 @@ from edge_daemon.app.model_factory import model_name
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
-from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset, build_index, split
+from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset, predict_split, split
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.learning.quality.pca_map import fit_pca
 from edge_daemon.system.atomic_file import rewritten_file
@@ -134,7 +134,7 @@ def _classifier_parts(
     yield f"<h2>Confusion of {best.classifier}, {counted(shots, 'example')} a label</h2>"
     yield from _confusion(data, best)
     yield f"<h2>Most confident mistakes of {best.classifier}</h2>"
-    yield from _mistakes(data, best.classifier, shots, thumbnail)
+    yield from _mistakes(data, best, thumbnail)
     yield "<h2>Similarity to the nearest example</h2>"
     yield from _histogram(data, shots)
 
@@ -178,8 +178,8 @@ def _colour(class_id: int, data: Dataset) -> str:
     return f"hsl({360 * class_id // len(data.labels)} 70% 45%)"
 
 
-def _mistakes(data: Dataset, classifier: str, shots: int, thumbnail: Callable[[int], str]) -> Iterator[str]:
-    mistakes = sorted(_find_mistakes(data, classifier, shots), key=lambda mistake: -mistake.confidence)
+def _mistakes(data: Dataset, score: ClassifierScore, thumbnail: Callable[[int], str]) -> Iterator[str]:
+    mistakes = sorted(_find_mistakes(data, score), key=lambda mistake: -mistake.confidence)
     shown = mistakes[:MAX_MISTAKES]
     for mistake in shown:
         true = html.escape(data.labels[int(data.class_ids[mistake.row])])
@@ -189,12 +189,8 @@ def _mistakes(data: Dataset, classifier: str, shots: int, thumbnail: Callable[[i
         yield "<p>None."
 
 
-def _find_mistakes(data: Dataset, name: str, shots: int) -> Iterator[Mistake]:
-    part = split(data, shots, seed=0)
-    examples = build_index(data, part.train)
-    classifier = CLASSIFIERS[name](examples)
-    for row in part.test.tolist():
-        prediction = classifier.predict(examples.search(data.vectors[row]))
+def _find_mistakes(data: Dataset, score: ClassifierScore) -> Iterator[Mistake]:
+    for row, prediction in predict_split(data, score.make, split(data, score.shots, seed=0)):
         if prediction.label != data.labels[int(data.class_ids[row])]:
             yield Mistake(row, prediction.label, prediction.confidence)
 
@@ -214,4 +210,4 @@ def _histogram(data: Dataset, shots: int) -> Iterator[str]:
             top, height = 220 - 200 * share, 200 * share
             box = f'x="{20 * bin_index}" y="{top:.0f}" width="18" height="{height:.0f}"'
             yield f'<rect {box} fill="{colour}"/>'
-    yield f"</svg><p>Left {low:.2f}, right 1. Green: all labels taught. Red: the own label held out."
+    yield f"</svg><p>Left {low:.2f}, right 1. Green: all labels taught. Red: the picture's label not taught."

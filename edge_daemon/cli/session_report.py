@@ -61,8 +61,8 @@ def write_session_page(
 
 def _table(results: Sequence[SessionResult]) -> Iterator[str]:
     yield (
-        "<table><tr><th>classifier<th>shots<th>queries<th>count<th>first right<th>label right, or given"
-        "<th>unknown<th>calibration error"
+        "<table><tr><th>classifier<th>examples a label<th>queries<th>count<th>first right"
+        "<th>right, or any, label<th>unknown<th>calibration error"
     )
     for result in results:
         for where, score in result.scores.items():

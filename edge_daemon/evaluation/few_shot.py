@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError
+from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.classifiers.grouped_cross_validation import cross_validate
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
@@ -78,12 +79,16 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierScore:
-    """Accuracies of one classifier, one per seed, and the confusion (true x predicted) over all seeds."""
+    """Accuracies of one classifier, one per seed, and the confusion (true x predicted) over all seeds.
+
+    `make` builds the classifier that was measured.
+    """
 
     classifier: str
     shots: int
     accuracies: tuple[float, ...]
     confusion: npt.NDArray[np.intp]
+    make: ClassifierFactory
 
     @property
     def accuracy(self) -> float:
@@ -142,20 +147,25 @@ def measure(
         seed_confusion = evaluate_split(data, make, part)
         confusion += seed_confusion
         accuracies.append(float(np.trace(seed_confusion) / seed_confusion.sum()))
-    return ClassifierScore(name, shots, tuple(accuracies), confusion)
+    return ClassifierScore(name, shots, tuple(accuracies), confusion, make)
 
 
 def evaluate_split(data: Dataset, make: ClassifierFactory, part: Split) -> npt.NDArray[np.intp]:
-    """Return the confusion (true x predicted) of one classifier on one split, after its fit has converged."""
-    examples = build_index(data, part.train)
-    classifier = make(examples)
+    """Return the confusion (true x predicted) of one classifier on one split."""
     class_id_of = {label: class_id for class_id, label in enumerate(data.labels)}
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
+    for row, prediction in predict_split(data, make, part):
+        confusion[data.class_ids[row], class_id_of[prediction.label]] += 1
+    return confusion
+
+
+def predict_split(data: Dataset, make: ClassifierFactory, part: Split) -> Iterator[tuple[int, Prediction]]:
+    """Yield each row of the test set with its prediction by a classifier whose fit has converged."""
+    examples = build_index(data, part.train)
+    classifier = make(examples)
     run_to_convergence(classifier, examples.search(data.vectors[part.test[0]]))
     for row in part.test.tolist():
-        predicted = classifier.predict(examples.search(data.vectors[row])).label
-        confusion[data.class_ids[row], class_id_of[predicted]] += 1
-    return confusion
+        yield row, classifier.predict(examples.search(data.vectors[row]))
 
 
 def leave_one_out_accuracies(data: Dataset, shots: int, seeds: Iterable[int]) -> Iterator[dict[str, float]]:

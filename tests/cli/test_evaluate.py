@@ -162,6 +162,18 @@ def test_knn_is_measured_with_the_configured_k_metric_and_vote(
     assert chosen["confusion"] != default["confusion"]
 
 
+def test_a_report_shows_the_mistakes_of_the_configured_classifier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, target = few(tmp_path / "waste", "data/trashnet6", 11), tmp_path / "page.html"
+    words = (str(folder), "--shots", "6", "--seeds", "1", "--classifiers", "knn", "--report", str(target))
+    for setting in ("classifier.k=3", "classifier.k=1"):
+        (row,) = lines(capsys, *words, "--set", setting)
+        page = Page()
+        page.feed(target.read_text())
+        assert page.tags["figure"] == np.sum(row["confusion"]) - np.trace(row["confusion"]) > 0
+
+
 def test_too_many_shots_are_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = few(tmp_path / "hands", "data/signdigits10", 12, labels=2)
     assert main(["evaluate", str(folder), "--model", str(shared_path(MODEL)), "--shots", "12"]) == 1

@@ -178,7 +178,6 @@ def test_missing_rows_are_explained(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--classifiers", "discriminant"], "--sessions measures knn, centroid, linear, auto; got"),
         (["--tune"], "--tune can't be combined with --sessions"),
         (["--leave-one-out"], "--leave-one-out can't be combined with --sessions"),
-        (["--seeds", "0"], "--seeds must be at least 1"),
         (["--far", "/nowhere"], "folder '/nowhere' can't be read"),
     ],
 )

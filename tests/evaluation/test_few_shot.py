@@ -65,7 +65,7 @@ def test_shuffled_labels_have_chance_accuracy() -> None:
 
 
 def test_the_interval_is_students() -> None:
-    score = ClassifierScore("knn", 5, (0.5, 0.6, 0.7), np.eye(2, dtype=np.intp))
+    score = ClassifierScore("knn", 5, (0.5, 0.6, 0.7), np.eye(2, dtype=np.intp), CLASSIFIERS["knn"])
     assert score.interval == pytest.approx((0.6 - 4.30 * 0.1 / 3**0.5, 0.6 + 4.30 * 0.1 / 3**0.5), abs=1e-6)
 
 
