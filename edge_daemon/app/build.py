@@ -29,12 +29,12 @@ from edge_daemon.app.model_factory import (
 )
 from edge_daemon.app.preflight import Prepared, preflight
 from edge_daemon.app.region_factory import build_regions, build_settings, build_text_joiner
-from edge_daemon.app.sink_factory import build_board_monitor, build_sinks, config_digest
+from edge_daemon.app.sink_factory import build_board_monitor, build_sinks
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
 from edge_daemon.config.camera import BrowserOptions, PicameraOptions, ReplayOptions
 from edge_daemon.config.panel import label_uses
-from edge_daemon.config.schema import Config
+from edge_daemon.config.schema import Config, config_digest
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.daemon import Daemon

@@ -5,7 +5,6 @@ A sink's modules are imported only if it is configured: a start takes half as lo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
 from edge_daemon.config.camera import BrowserOptions
 from edge_daemon.config.panel import LedOptions
-from edge_daemon.config.schema import Config
+from edge_daemon.config.schema import Config, config_digest
 from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.daemon import SinkService
 from edge_daemon.daemon.mailbox import Mailbox
@@ -29,13 +28,13 @@ from edge_daemon.example_store.second_connection import open_beside
 from edge_daemon.system.latest_frame import LatestFrame
 
 if TYPE_CHECKING:
+    from edge_daemon.app.settings_editor import SettingsEditor
     from edge_daemon.mqtt.bridge import MqttBridge
     from edge_daemon.mqtt.fleet_link import FleetLink
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
     from edge_daemon.serial.link import SerialLink
     from edge_daemon.system.picture_slot import PictureSlot
-    from edge_daemon.web.device_info import SettingsEditor
 
 CONNECT_DELAY_S = 2.0
 """Longest time that connecting to the broker waits for the first label."""
@@ -210,8 +209,3 @@ def export_examples(store_file: Path, file: BinaryIO) -> None:
 
     with open_beside(store_file) as store:
         write_archive_to(store, file)
-
-
-def config_digest(config: Config) -> str:
-    """Return 12 hexadecimal digits that identify the configuration."""
-    return hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:12]

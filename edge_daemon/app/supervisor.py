@@ -14,8 +14,7 @@ from msgspec.structs import replace
 from edge_daemon.app.live_changes import in_use, live_commands
 from edge_daemon.app.preflight import Prepared, Running, check_regions
 from edge_daemon.app.reload_requests import ChangeRequest, ConfigChange, ReloadRequests
-from edge_daemon.app.sink_factory import config_digest
-from edge_daemon.config.schema import Config, LoadedConfig
+from edge_daemon.config.schema import Config, LoadedConfig, config_digest
 from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import EdgeError, RequestError

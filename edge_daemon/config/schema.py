@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -190,6 +191,11 @@ class LoadedConfig(Struct, frozen=True):
         for path, value in leaves(msgspec.to_builtins(self.config), ()):
             location = self.source.locations.get(path)
             yield dotted(path), value, location.where if location else "default"
+
+
+def config_digest(config: Config) -> str:
+    """Return 12 hexadecimal digits that identify the configuration."""
+    return hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:12]
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:

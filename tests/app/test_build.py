@@ -15,9 +15,8 @@ from edge_daemon.app.build import build, build_trainer
 from edge_daemon.app.model_factory import build_embedder
 from edge_daemon.app.preflight import preflight
 from edge_daemon.app.region_factory import build_regions
-from edge_daemon.app.sink_factory import config_digest
 from edge_daemon.config.mqtt import MqttOptions
-from edge_daemon.config.schema import Config, load_config
+from edge_daemon.config.schema import Config, config_digest, load_config
 from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import StoreError
