@@ -16,7 +16,7 @@ from edge_daemon.app.model_factory import build_embedder, choose_features, model
 from edge_daemon.app.region_factory import build_regions
 from edge_daemon.camera.frame_readers import is_motion_jpeg
 from edge_daemon.cli.config import note
-from edge_daemon.cli.option_values import read_count, read_seconds
+from edge_daemon.cli.option_values import read_count, read_model, read_seconds
 from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture or film to classify")
     parser.add_argument(
         "--model",
+        type=read_model,
         metavar="M",
         help="model name or .tflite file; without --store, classify by its own classes",
     )

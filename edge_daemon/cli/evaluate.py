@@ -22,7 +22,7 @@ from edge_daemon.cli.config import note
 from edge_daemon.cli.evaluation_options import check_options
 from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
-from edge_daemon.cli.option_values import read_count
+from edge_daemon.cli.option_values import read_count, read_model
 from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, parse_teach
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"classifiers to measure, of {', '.join(few_shot.CLASSIFIERS)} (default: all), or "
         f"`{PRETRAINED}`: the model's own classes, top-1 and top-5",
     )
-    add("--model", metavar="M", help="model name or .tflite file")
+    add("--model", type=read_model, metavar="M", help="model name or .tflite file")
     add(
         "--features",
         type=_words,

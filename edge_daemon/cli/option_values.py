@@ -39,6 +39,13 @@ def read_path(text: str) -> Path:
     return Path(text)
 
 
+def read_model(text: str) -> str:
+    """Read the name or path of a model. Raises ArgumentTypeError for an empty one (an unset variable)."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a model is missing")
+    return text
+
+
 def read_rename(text: str) -> tuple[str, str]:
     """Read OLD=NEW, two labels. Raises ArgumentTypeError."""
     from edge_daemon.domain.labels import check_label  # late: --help reads no labels

@@ -75,7 +75,16 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["dance"], ["config"], ["config", "bake"], ["run", "--fast"], ["config", "--config", "", "show"]],
+    [
+        [],
+        ["dance"],
+        ["config"],
+        ["config", "bake"],
+        ["run", "--fast"],
+        ["config", "--config", "", "show"],
+        ["classify", "x.jpg", "--model", ""],
+        ["evaluate", "--model", ""],
+    ],
 )
 def test_wrong_usage_exits_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
