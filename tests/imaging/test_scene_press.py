@@ -46,7 +46,7 @@ def test_something_that_goes_on_moving_spoils_the_press(fps: float) -> None:
 def test_a_press_without_a_picture_ends_in_time() -> None:
     press = ScenePress(0.0)
     press.check_time(FIRST_TIMEOUT_S)
-    with pytest.raises(RequestError, match="no still picture came within 8.5 s of the press"):
+    with pytest.raises(RequestError, match=r"no still picture came within 8\.5 s of the press"):
         press.check_time(FIRST_TIMEOUT_S + 0.1)
 
 

@@ -125,7 +125,7 @@ def test_camera_without_frames_counts_as_lost_and_pending_presses_get_a_reply(be
 
 def test_a_network_camera_whose_pictures_come_late_is_not_lost_between_two(bench: Bench) -> None:
     """Its slowest has a picture every four seconds, with the time of the request."""
-    lost = []
+    lost: list[object] = []
     for _ in range(3):
         asked = bench.frame(RED)
         bench.clock.advance(3)
