@@ -52,10 +52,6 @@ class LabelBody(RequestBody, frozen=True):
     label: str
 
 
-class EmptyBody(RequestBody, frozen=True):
-    """A request without values."""
-
-
 class IdsBody(RequestBody, frozen=True):
     """The ids of the examples to change."""
 

@@ -191,8 +191,3 @@ def quantised_pool(kind: int, scale: float, zero_point: int, size: int = 16, cha
     picture = recipe.tensor((1, size, size, channels), kind, scale=scale, zero_point=zero_point)
     pool = recipe.tensor((1, 1, 1, channels), kind, scale=scale, zero_point=zero_point)
     return recipe.content([picture], [mean_over_picture(recipe, picture, pool)])
-
-
-def shape_of(*sizes: int) -> npt.NDArray[np.int32]:
-    """Return a shape as the tensor that RESHAPE reads."""
-    return np.array(sizes, np.int32)
