@@ -62,7 +62,7 @@ def _entries(folder: Path, recursive: bool) -> Iterator[Path]:
     if not recursive:
         yield from (path for path in folder.iterdir() if not is_hidden(path.name))
         return
-    os.stat(folder)
+    os.scandir(folder).close()  # os.walk would pass over its OSError
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (Path(root, name) for name in files if not is_hidden(name))

@@ -51,6 +51,12 @@ def test_a_file_in_a_closed_folder_is_one_line(closed: Path, words: list[str]) -
     assert "Permission denied" in line
 
 
+def test_a_closed_folder_of_pictures_to_try_is_not_called_empty(closed: Path) -> None:
+    done = run("try", "--pictures", str(closed))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"edge-daemon: {closed} can't be read: Permission denied\n"
+
+
 @pytest.mark.parametrize(
     "keys", [["camera.type=replay", "camera.path={}/in/x"], ["store.path={}/in/x.sqlite"]]
 )
