@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
 import io
@@ -76,6 +77,11 @@ COMMANDS = {
     "config": "check, show or change the configuration, remove what was set on the page, or print the schema",
 }
 
+_OUTPUT_FAULTS = {
+    errno.EBADF, errno.ECONNRESET, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPIPE
+}  # fmt: skip
+"""Errors of a failed write to standard output; those of named files are EdgeErrors."""
+
 _MODULES = {"try": "trial"}
 """Modules whose command is a reserved word of Python."""
 
@@ -110,7 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as exc:
         if debug or (exc.filename is not None and not isinstance(exc, PermissionError)):
             raise
-        return _stop_writing(exc) if exc.filename is None else _report_closed(exc)
+        if exc.filename is not None:
+            return _report_closed(exc)
+        return _stop_writing(exc) if exc.errno in _OUTPUT_FAULTS else _report_refused(exc)
 
 
 def parse_words(words: Sequence[str]) -> argparse.Namespace:
@@ -138,6 +146,12 @@ def _report_closed(exc: OSError) -> int:
 
     text = f"{exc.filename}: {exc.strerror} for the user {user_name()}; give a place that this user may use"
     print(f"edge-daemon: {printable(text)}", file=sys.stderr)
+    return 1
+
+
+def _report_refused(exc: OSError) -> int:
+    """End after a call that the system refused, for want of descriptors or memory for example."""
+    print(f"edge-daemon: {exc.strerror or exc}; --debug shows where", file=sys.stderr)
     return 1
 
 

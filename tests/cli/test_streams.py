@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -54,6 +55,17 @@ def test_help_that_can_t_be_written_is_one_line(
         done = run(*words, stdout=full)
     assert done.returncode == 1
     assert done.stderr == b"edge-daemon: the output can't be written: No space left on device\n"
+
+
+def test_a_refused_call_that_wrote_nothing_is_not_blamed_on_the_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(args: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("edge_daemon.cli.config.run", refuse)
+    assert main(["config", "check"]) == 1
+    assert capsys.readouterr().err == "edge-daemon: Too many open files; --debug shows where\n"
 
 
 def test_closed_streams_are_no_fault(taught: list[str]) -> None:
