@@ -21,7 +21,7 @@ class RejectionSettings:
     """Quantile of the copies' scores below which a query is unknown, where each class was taught once."""
 
     shows_place: bool = True
-    """Whether the pictures show the place as well, not objects alone."""
+    """True if the pictures show the place as well, not objects alone."""
 
 
 WHOLE_REGIONS = RejectionSettings()
