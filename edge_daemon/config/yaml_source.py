@@ -19,6 +19,7 @@ MAX_NODES = 20_000
 _MAX_DEPTH = 50
 _MAX_NUMBER = 100  # characters of a number or date
 _QUOTING = tuple("'\"[{&*!|>")
+_NEEDS_QUOTES = "put the value into quotes, such as '[::]:8080'; YAML reads its first character as a sign"
 _PLAIN_REASONS = {
     "found character '\\t'": "a tab begins the value or the line; indent with spaces",
     "mapping values are not allowed here": "a ':' in a value or at another depth; indent the line as its "
@@ -27,6 +28,9 @@ _PLAIN_REASONS = {
     "found unexpected end of stream": "a quote is not closed before the end",
     "special characters are not allowed": "it holds bytes that are no text, as after a power cut; write it "
     "again, or restore a copy",
+    "expected the node content": _NEEDS_QUOTES,
+    "expected alphabetic or numeric character": _NEEDS_QUOTES,
+    "that cannot start any token": _NEEDS_QUOTES,
 }
 """Texts with a remedy for the most common reasons of the parser."""
 _INDEX = re.compile(r"\[([^\[\]]*)\]")

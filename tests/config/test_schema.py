@@ -119,6 +119,9 @@ def test_every_value_has_its_source(tmp_path: Path) -> None:
         ("device: {id: my pi}", ["device.id: 'my pi' is not a name", "A-Z, a-z, 0-9"]),
         ("mqtt:\n  host: a\n  port:1883\n", ["the line above has no ': '", "`key: value`"]),
         ("mqtt:\n  host: \"a\n", ["a quote is not closed"]),
+        ("web:\n  listen: [::]:8080\n", [":2:", "into quotes"]),
+        ("web:\n  listen: *:8080\n", [":2:", "into quotes"]),
+        ("device:\n  name: @home\n", [":2:", "into quotes"]),
         ("\0" * 200, [":1: not YAML: it holds bytes that are no text", "restore a copy"]),
     ],
 )  # fmt: skip
