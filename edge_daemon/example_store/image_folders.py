@@ -196,7 +196,7 @@ def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
     """Log the number and names of files that are not pictures."""
     if others:
         log.warning(
-            "folder '%s': %s passed over (%s)",
+            "'%s': %s passed over (%s)",
             folder,
             counted(len(others), "other file"),
             first_names(others),

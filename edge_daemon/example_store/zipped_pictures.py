@@ -86,7 +86,8 @@ def find_zipped_pictures(
     except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
     named = _labels_of(names, pictures)
-    warn_of_others(path, [Path(name) for name, label in named.items() if label is None])
+    others = [Path(name) for name, label in named.items() if label is None and name != _MANIFEST]
+    warn_of_others(path, others)
     shown = {name: label for name, label in named.items() if label is not None}
     if not shown:
         raise ArchiveError(

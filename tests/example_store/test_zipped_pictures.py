@@ -55,7 +55,9 @@ def _shown(pictures: list[Picture]) -> list[tuple[str, str]]:
     return [(picture.label, picture.path.name) for picture in pictures]
 
 
-def test_a_project_of_teachable_machine_gives_its_pictures(tmp_path: Path, store: ExampleStore) -> None:
+def test_a_project_of_teachable_machine_gives_its_pictures(
+    tmp_path: Path, store: ExampleStore, caplog: pytest.LogCaptureFixture
+) -> None:
     names = ("Rock-!-0.jpg", "Rock-!-1.jpg", "Paper white-!-0.jpg")
     project = _zip(tmp_path / "project.tm", *names, manifest=True)
     assert is_picture_zip(project)
@@ -63,6 +65,7 @@ def test_a_project_of_teachable_machine_gives_its_pictures(tmp_path: Path, store
     assert (report.added, report.problems) == (3, [])
     assert store.counts == {"Paper white": 1, "Rock": 2}
     assert next(iter(store)).source == "project.tm/Paper white-!-0.jpg"
+    assert "passed over" not in caplog.text
 
 
 @pytest.mark.parametrize("root", ["", "teach/", "a/b/"])
