@@ -206,16 +206,23 @@ class ChangeHistory:
         """
         if not self._key:
             return None
-        later = (
-            "SELECT 1 FROM changes later CROSS JOIN change_steps s ON s.change = later.id"
-            " WHERE later.undone IS NULL AND later.made > c.made AND s.example IN"
-            " (SELECT example FROM change_steps WHERE change = c.id)"
-        )
-        return self._first(
-            f"UPDATE changes SET made = {_NEXT} WHERE id = (SELECT id FROM changes c WHERE key = ?"
-            f" AND undone IS NULL AND NOT EXISTS ({later}) ORDER BY made DESC LIMIT 1) RETURNING id",
+        rows = self._connection.query(
+            "SELECT id, made FROM changes WHERE key = ? AND undone IS NULL ORDER BY made DESC LIMIT 1",
             self._key,
         )
+        if not rows or self._changed_since(*rows[0]):
+            return None
+        return self._first(f"UPDATE changes SET made = {_NEXT} WHERE id = ? RETURNING id", rows[0][0])
+
+    def _changed_since(self, number: int, made: int) -> bool:
+        """Return whether a later change, not undone, has an example of this one."""
+        later = "SELECT id FROM changes WHERE undone IS NULL AND made > ?"
+        # No subquery depends on a row of the outer one: each would run again for every step of an import.
+        examples = "SELECT example FROM change_steps WHERE change = ?"
+        statement = (
+            f"SELECT 1 FROM change_steps WHERE change IN ({later}) AND example IN ({examples}) LIMIT 1"
+        )
+        return bool(self._connection.query(statement, made, number))
 
     def _insert(self) -> int:
         query = self._connection.query

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -185,3 +186,15 @@ def test_a_burst_that_was_renamed_and_continued_is_undone_and_redone_step_by_ste
     for state in reversed(states[:-1]):
         store.redo()
         assert store.counts == state
+
+
+def test_two_imports_at_once_continue_fast(store: ExampleStore) -> None:
+    for key in ("import 1", "import 2"):
+        with store.transaction(key):
+            for seed in range(1000):
+                store.add(unit(seed), "cat")
+    began_s = perf_counter()
+    for seed in range(20):
+        with store.transaction(f"import {1 + seed % 2}"):
+            store.add(unit(seed), "cat")
+    assert perf_counter() - began_s < 1.0  # 6 s where each step of one is compared with all of the other
