@@ -15,7 +15,7 @@ KEEP_REMOVED = timedelta(days=30)
 MIN_STEP_S = 60.0
 """Smallest step that is corrected; longer than the 10 s between two polls, so that times never overlap."""
 
-_OF_THIS_BOOT = {"created_at": "boot_id IN ('', ?3)", "removed_at": "?3 = ?3"}
+_OF_THIS_BOOT = {"created_at": "boot_id IN ('', ?)", "removed_at": "? NOTNULL"}
 """SQL condition for each column: an example of another boot has a time of that boot's clock."""
 
 
@@ -33,7 +33,7 @@ def shift_times(
     with store.transaction():
         for column, condition in _OF_THIS_BOOT.items():
             statement = (
-                f"SELECT id, {column} FROM examples WHERE origin = '' AND {column} BETWEEN ?1 AND ?2"
+                f"SELECT id, {column} FROM examples WHERE origin = '' AND {column} BETWEEN ? AND ?"
                 f" AND {condition}"
             )
             for number, text in store.query(statement, *period, boot_id):

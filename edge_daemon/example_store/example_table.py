@@ -93,8 +93,8 @@ class ExampleTable:
         """Yield the live examples, see `ExampleStore.examples`."""
         columns = COLUMNS_AND_PICTURE if thumbnails else f"{COLUMNS}, x''"
         statement = (
-            f"SELECT {columns} {LIVE} AND id > ?1 AND (?2 IS NULL OR space = ?2)"
-            " AND (origin = '' OR (?3 AND NOT probation)) ORDER BY id LIMIT ?4"
+            f"SELECT {columns} {LIVE} AND id > ? AND space = coalesce(?, space)"
+            " AND (origin = '' OR (? AND NOT probation)) ORDER BY id LIMIT ?"
         )
         last = 0
         while rows := self._connection.query(statement, last, space, peers, _PAGE):

@@ -70,7 +70,7 @@ class PeerExamples:
 
     def live_set(self, device: str = _OWN) -> tuple[int, bytes] | None:
         """Return the sequence number and the packed live numbers of a device's latest live set."""
-        rows = self._rows("SELECT number, living FROM fleet_rolls WHERE space = ?1 AND device = ?2", device)
+        rows = self._rows("SELECT number, living FROM fleet_rolls WHERE space = ? AND device = ?", device)
         return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
 
     def save_live_set(self, number: int, live: bytes, device: str = _OWN) -> None:
@@ -135,8 +135,8 @@ class PeerExamples:
         """Yield the live examples outside quarantine, those of this device too, in pages of 128."""
         statement = (
             f"SELECT {COLUMNS}, x'' FROM examples"
-            f" WHERE space = ?1 AND removed_at IS NULL AND {INTACT} AND NOT probation AND id > ?2"
-            " ORDER BY id LIMIT ?3"
+            f" WHERE space = ? AND removed_at IS NULL AND {INTACT} AND NOT probation AND id > ?"
+            " ORDER BY id LIMIT ?"
         )
         last = 0
         while rows := self._rows(statement, last, _PAGE):
@@ -233,7 +233,7 @@ class PeerExamples:
 def count_peers(store: ExampleStore, space: str | None = None) -> list[tuple[str, int, int]]:
     """Return (device, accepted examples, quarantined examples) of every peer, in one space or all."""
     return store.query(
-        "SELECT origin, sum(NOT probation), sum(probation) FROM examples WHERE (?1 IS NULL OR space = ?1)"
+        "SELECT origin, sum(NOT probation), sum(probation) FROM examples WHERE space = coalesce(?, space)"
         f" AND removed_at IS NULL AND {INTACT} AND origin <> '' GROUP BY origin ORDER BY origin",
         space,
     )

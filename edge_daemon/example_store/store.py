@@ -193,7 +193,7 @@ class ExampleStore:
         """
         label = None if label is None else normalise_label(label)
         with self.transaction():
-            statement = f"{_REMOVE} AND (?2 IS NULL OR label = ?2) RETURNING id, label"
+            statement = f"{_REMOVE} AND label = coalesce(?, label) RETURNING id, label"
             rows = self.query(statement, self._now(), label)
             if label is not None and not rows:
                 raise NoExamplesError(f"the store holds no examples of '{label}'")
