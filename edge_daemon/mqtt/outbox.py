@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from operator import attrgetter
@@ -242,45 +242,45 @@ class Outbox:
 
         Those in flight are copied. All stay in memory if the disk can't be written.
         """
-        in_flight = {mid: each for mid, each in self._sent.items() if self._is_only_in_memory(each)}
-        stored, events = self._pop_events()
-        if not (in_flight or stored or events or self._persistent.misplaced):
+        in_flight = [q for q in self._sent.values() if q.message.durable and not self._is_stored(q)]
+        stored, rejected, events = self._pop_events()
+        if not (in_flight or stored or rejected or events or self._persistent.misplaced):
             return False
         self._persistent.rewind()  # `store` may give the rows of `stored` other numbers
-        new = [*(each.message for each in in_flight.values()), *events]
+        is_free = all(each.row is None for each in self._sent.values())
+        held = sorted([*rejected, *in_flight], key=_by_number)
+        new = [*(each.message for each in held), *events]
         try:
-            dropped = self._persistent.store(new, [each.message for each in stored])
+            dropped = self._persistent.store(new, [each.message for each in stored], may_move=is_free)
         except sqlite3.Error as exc:
             self._log_disk_error(exc)
-            lost = [each.message for each in stored if not self._is_stored(each)]
+            lost = [each for each in stored if not self._is_stored(each)]
             with self._lock:
-                self._queue.extendleft(reversed([*lost, *events]))
+                self._queue.extendleft(reversed([*(each.message for each in (*lost, *rejected)), *events]))
         else:
             self._disk_failing = False
-            self._set_rows(in_flight, self._persistent.rows_of_last(len(new)))
+            self._set_rows(held, self._persistent.rows_of_last(len(new)))
             with self._lock:
                 self._dropped += dropped
         return True
 
-    def _set_rows(self, in_flight: Mapping[int, QueuedMessage], rows: Iterable[int]) -> None:
-        for (mid, queued), row in zip(in_flight.items(), rows, strict=False):
-            self._sent[mid] = replace(queued, row=row)
-            if queued is self._probe:
-                self._probe = self._sent[mid]
+    def _set_rows(self, held: Iterable[QueuedMessage], rows: Iterable[int]) -> None:
+        mids = {each.number: mid for mid, each in self._sent.items()}
+        for queued, row in zip(held, rows, strict=False):
+            if (mid := mids.get(queued.number)) is not None:
+                self._sent[mid] = replace(queued, row=row)
+                if queued is self._probe:
+                    self._probe = self._sent[mid]
 
-    def _pop_events(self) -> tuple[list[QueuedMessage], list[Message]]:
-        """Remove all events from memory; return the rejected ones that are on disk, and the others."""
+    def _pop_events(self) -> tuple[list[QueuedMessage], list[QueuedMessage], list[Message]]:
+        """Remove all events from memory; return the rejected ones, on disk and not, and the others."""
         with self._lock:
-            deferred = [each for each in self._resend if each.message.durable]
-            stored = [each for each in deferred if self._is_stored(each)]
-            events = [each.message for each in deferred if not self._is_stored(each)]
-            events += [message for message in self._queue if message.durable]
+            durable = [each for each in self._resend if each.message.durable]
+            events = [message for message in self._queue if message.durable]
             self._resend = deque(each for each in self._resend if not each.message.durable)
             self._queue = deque(message for message in self._queue if not message.durable)
-        return stored, events
-
-    def _is_only_in_memory(self, queued: QueuedMessage) -> bool:
-        return queued.message.durable and not self._is_stored(queued)
+        stored = [each for each in durable if self._is_stored(each)]
+        return stored, [each for each in durable if not self._is_stored(each)], events
 
     def _is_stored(self, queued: QueuedMessage) -> bool:
         """Return whether a message is in the queue file, too; not if that file became damaged since."""

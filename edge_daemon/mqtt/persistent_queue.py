@@ -89,13 +89,15 @@ class PersistentQueue:
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
             self._use_memory(exc)
 
-    def store(self, messages: Sequence[Message], held: Sequence[Message] = ()) -> int:
+    def store(
+        self, messages: Sequence[Message], held: Sequence[Message] = (), *, may_move: bool = True
+    ) -> int:
         """Append in order and return how many of the oldest were dropped. Raises sqlite3.Error.
 
         `held` are events of this file that the caller holds in memory, too. They come first in the file that
-        replaces a damaged one.
+        replaces a damaged one. `may_move` is False while the caller uses row numbers from before.
         """
-        if self.misplaced:
+        if may_move and self.misplaced:
             self._move_to_disk()
         return self._replacing_damaged(lambda: self._store(messages), lambda: self._store([*held, *messages]))
 

@@ -202,9 +202,11 @@ def test_events_of_an_outage_are_written_in_batches(tmp_path: Path, monkeypatch:
     path, store = tmp_path / "events.sqlite", PersistentQueue.store
     batches: list[int] = []
 
-    def counted(self: PersistentQueue, messages: Sequence[Message], held: Sequence[Message]) -> int:
+    def counted(
+        self: PersistentQueue, messages: Sequence[Message], held: Sequence[Message], *, may_move: bool
+    ) -> int:
         batches.append(len(messages))
-        return store(self, messages, held)
+        return store(self, messages, held, may_move=may_move)
 
     monkeypatch.setattr(PersistentQueue, "store", counted)
     with Device(at(Mosquitto()), queue_path=path) as device:

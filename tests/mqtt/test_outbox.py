@@ -256,7 +256,7 @@ def test_on_disk_the_oldest_is_dropped_and_counted_too(tmp_path: Path) -> None:
 def test_a_full_disk_is_logged_once_and_loses_no_event(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: PersistentQueue, messages: list[Message], held: list[Message]) -> int:
+    def full(self: PersistentQueue, messages: list[Message], held: list[Message], *, may_move: bool) -> int:
         raise sqlite3.OperationalError("database or disk is full")
 
     outbox = make_outbox(10)

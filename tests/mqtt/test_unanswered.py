@@ -95,6 +95,43 @@ def test_events_in_flight_of_a_file_that_became_damaged_since_are_kept(
     assert sorted(waiting(path)) == ["0", "1", "2", "5"]
 
 
+def test_an_event_that_was_refused_before_the_hang_keeps_its_place(sender: OutboxSender, path: Path) -> None:
+    put(sender.outbox, 0, 1, 2)
+    mids = [sender.send() or 0 for _ in range(3)]
+    sender.outbox.persist_unsent(0.0)
+    sender.outbox.defer(mids[0], 0.0)
+    put(sender.outbox, 3)
+    for now_s in (0.0, 6.0):
+        sender.outbox.persist_unsent(now_s)
+    assert waiting(path) == ["0", "1", "2", "3"]
+    for mid in mids[1:]:
+        sender.outbox.acknowledged(mid)
+    sender.sent.clear()
+    assert sender.send_all(100.0) == ["0", "3"]
+    assert sender.outbox.idle
+    assert waiting(path) == []
+
+
+def test_events_in_flight_are_not_sent_again_when_the_file_was_deleted(path: Path) -> None:
+    outbox = Outbox(100, PersistentQueue(path, 100))
+    put(outbox, 0, 1)
+    outbox.persist()
+    outbox.connected()
+    sender = OutboxSender(outbox)
+    mids = [sender.send() or 0 for _ in range(2)]
+    for each in path.parent.iterdir():
+        each.unlink()
+    put(outbox, 2)
+    for now_s in (0.0, 6.0):
+        outbox.persist_unsent(now_s)
+    for mid in mids:
+        outbox.acknowledged(mid)
+    sender.send_all(10.0)
+    assert sender.sent == ["0", "1", "2"]
+    assert outbox.idle
+    outbox.close()
+
+
 def test_a_broker_that_answers_costs_no_write(sender: OutboxSender, path: Path) -> None:
     for second in range(20):
         put(sender.outbox, second)
