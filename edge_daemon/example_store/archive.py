@@ -290,6 +290,8 @@ def _decode_manifest(content: bytes) -> _Manifest:
         raise ArchiveError(
             f"it has version {version}, this program reads up to {VERSION}; update edge_daemon"
         )
+    if version not in (VERSION, _VERSION_WITHOUT_SCENES):  # its object embeddings would be compared with ours
+        raise ArchiveError(f"it has version {version}, which no release wrote; export the examples again")
     return decode_json(content, _Manifest)
 
 

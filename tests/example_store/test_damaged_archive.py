@@ -76,6 +76,7 @@ _BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
         (_set("manifest.json", b"[" * 100_000), "not an export of this program"),
         (_manifest(lambda one: one.update(format="something else")), "not an export of this program"),
         (_manifest(lambda one: one.update(version=7)), "version 7, this program reads up to 3"),
+        (_manifest(lambda one: one.update(version=2)), "version 2, which no release wrote"),
         (_manifest(lambda one: one["examples"].pop()), "the manifest says"),
         (_example(label="a/b"), "example 0.*'a/b'"),
         (_example(label="unknown"), "example 0.*reserved"),
