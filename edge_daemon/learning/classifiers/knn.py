@@ -46,7 +46,7 @@ class NearestNeighbours:
         metric: Metric = "cosine",
         ties: Ties = "class order",
     ) -> None:
-        if not isinstance(k, int) or k < 1:
+        if not isinstance(k, int | np.integer) or k < 1:
             raise ConfigError(f"k must be a whole number of at least 1, got {k!r}")
         if vote not in get_args(Vote):
             raise ConfigError(f"vote must be one of {', '.join(get_args(Vote))}, got '{vote}'")

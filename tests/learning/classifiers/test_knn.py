@@ -42,6 +42,13 @@ def test_k_below_one_is_refused(k: int) -> None:
         KNNClassifier(k)
 
 
+def test_k_may_be_a_whole_number_of_numpy() -> None:
+    classifier = KNNClassifier(np.int64(1))  # type: ignore[arg-type]
+    classifier.add([1.0, 0.0], "a")
+    classifier.add([0.0, 1.0], "b")
+    assert classifier.predict([1.0, 0.1]).confidences == {"a": 1.0, "b": 0.0}
+
+
 def test_an_embedding_of_another_length_is_refused() -> None:
     classifier = KNNClassifier()
     classifier.add([1.0, 0.0], "a")
