@@ -28,7 +28,8 @@ _PLAIN_REASONS = {
     "found unexpected end of stream": "a quote is not closed before the end",
     "special characters are not allowed": "it holds bytes that are no text, as after a power cut; write it "
     "again, or restore a copy",
-    "expected the node content": _NEEDS_QUOTES,
+    "expected the node content, but found ':'": _NEEDS_QUOTES,
+    "expected the node content, but found ": "a value is missing before ",
     "expected alphabetic or numeric character": _NEEDS_QUOTES,
     "that cannot start any token": _NEEDS_QUOTES,
 }
@@ -290,4 +291,5 @@ def _line_of(exc: yaml.YAMLError) -> int:
 
 def _reason(exc: yaml.YAMLError) -> str:
     reason = str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or exc).splitlines()[0]
-    return next((text for part, text in _PLAIN_REASONS.items() if part in reason), reason)
+    part, text = next((each for each in _PLAIN_REASONS.items() if each[0] in reason), (reason, reason))
+    return text + reason.partition(part)[2] if text.endswith(" ") else text

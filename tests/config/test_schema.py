@@ -122,6 +122,8 @@ def test_every_value_has_its_source(tmp_path: Path) -> None:
         ("web:\n  listen: [::]:8080\n", [":2:", "into quotes"]),
         ("web:\n  listen: *:8080\n", [":2:", "into quotes"]),
         ("device:\n  name: @home\n", [":2:", "into quotes"]),
+        ("regions:\n  - name: a\n    box: [0,,1,1]\n", [":3:", "a value is missing before ','"]),
+        ("mqtt: }\n", [":1:", "a value is missing before '}'"]),
         ("\0" * 200, [":1: not YAML: it holds bytes that are no text", "restore a copy"]),
     ],
 )  # fmt: skip
