@@ -175,7 +175,10 @@ def convert_to_folder(
     folder of pictures that calibrate 8-bit weights. Raises ModelError.
     """
     model = read_tfjs_model(source)
-    files = find_images(pictures, recursive=True).images if pictures else ()
+    try:
+        files = find_images(pictures, recursive=True).images if pictures else ()
+    except OSError as exc:
+        raise ModelError(f"{pictures}: the pictures can't be read: {exc.strerror}") from exc
     images = [read_image(file) for file in files[:MAX_CALIBRATION]]
     if pictures and not images:
         raise ModelError(f"{pictures}: no pictures to calibrate with")

@@ -119,3 +119,13 @@ def test_an_error_of_a_converted_model_names_its_model_json(
     )
     assert main(["models", "add", str(tmp_path / "model.json"), "--range", "0..1"]) == 1
     assert capsys.readouterr().err.startswith(f"edge-daemon: {tmp_path}/model.json: a model with an input")
+
+
+def test_pictures_for_8_bits_that_are_no_folder_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(shared_path("models/doodlenet/model.json"))
+    (file := tmp_path / "picture.jpg").touch()
+    for given, reason in ((file, "Not a directory"), (tmp_path / "none", "No such file or directory")):
+        assert main(["models", "add", model, "--calibrate", str(given)]) == 1
+        assert capsys.readouterr().err == f"edge-daemon: {given}: the pictures can't be read: {reason}\n"
