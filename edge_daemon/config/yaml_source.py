@@ -226,7 +226,13 @@ def _read_override(name: str, value: str) -> ConfigSource:
     """Read a value as YAML in which `#` does not begin a comment."""
     if "#" in value and value.lstrip()[:1] not in _QUOTING:
         return ConfigSource({"value": value.strip()})
-    return parse_yaml(f"value: {value}", f"--set {name}") if value else ConfigSource()
+    try:
+        return parse_yaml(f"value: {value}", f"--set {name}") if value else ConfigSource()
+    except ConfigError as exc:
+        if _NEEDS_QUOTES not in str(exc):
+            raise
+        quoted = f"\"{name}='{_shorten(value)}'\""  # a shell removes one kind
+        raise ConfigError(f"--set {name}: not YAML; write it with both kinds of quotes: {quoted}") from exc
 
 
 def _parse_path(text: str) -> KeyPath:

@@ -149,6 +149,7 @@ def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, par
         ("=3", "expected key.path=value"),
         ("regions[²].name=x", r"--set regions\[²\].name=x: \[²\] is no index; write a number"),
         (f"regions[{'9' * 5000}].name=x", "9{39}…] is no index"),
+        ("web.listen=[::]:8080", r"both kinds of quotes: \"web.listen='\[::\]:8080'\""),
         ("regions[0][0]=1", r"--set: regions\[0\]: expected"),
     ],
 )
