@@ -17,7 +17,7 @@ import pytest
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.archive import import_archive
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.image_io import JPEG_START, encode_jpeg
 from edge_daemon.web.routes import MAX_DOWNLOADS
 from tests.harness.daemon_harness import wait_until
 from tests.harness.web_harness import WebHarness
@@ -150,3 +150,13 @@ def test_a_head_request_reads_no_store(full_site: WebHarness, monkeypatch: pytes
         reply = client.head("/api/archive.zip")
     assert reply.status_code == 200
     assert "examples-" in reply.headers["content-disposition"]
+
+
+def test_a_stop_during_a_download_logs_no_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as stack, WebHarness(tmp_path) as site:
+        with ExampleStore(site.stage.store_path) as store, store.transaction():
+            for number in range(200):
+                vector = np.random.default_rng(number).standard_normal(256, np.float32)
+                store.add(vector, "cup", space="drawn", thumbnail=JPEG_START + bytes(60_000))
+        assert begin(site, stack).recv(1000)
+    assert "Traceback" not in caplog.text
