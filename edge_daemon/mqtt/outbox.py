@@ -205,7 +205,8 @@ class Outbox:
             return
         if queued is self._probe:
             self._probe = None
-        insort(self._resend, queued, key=_by_number)
+        if queued.row is None or not self._persistent.will_read(queued.row):
+            insort(self._resend, queued, key=_by_number)
 
     def defer(self, mid: int, now_s: float) -> None:
         """Queue a message again that the broker can't take now, and pause the events, longer each time."""
@@ -314,9 +315,7 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """True if the broker has everything except telemetry."""
-        with self._lock:
-            queued = bool(self._queue)
-        return not (queued or self._sent or self._resend or len(self._persistent))
+        return not (self._queue or self._sent or self._resend or len(self._persistent))
 
     def pop_dropped_count(self) -> int:
         """Return the number of events dropped since the last call."""

@@ -158,6 +158,10 @@ class PersistentQueue:
         """Return whether the event of a row that `next` has returned was in a file that was put aside."""
         return row <= self._last_lost
 
+    def will_read(self, row: int) -> bool:
+        """Return whether `next` is still to return the event of a row, as after `rewind`."""
+        return self.has_unread and row > self._last_read and not self.has_lost(row)
+
     @property
     def finished(self) -> int:
         """Number of finished events that are not deleted yet."""
