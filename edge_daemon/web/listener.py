@@ -89,7 +89,7 @@ class BoundedListener(socket.socket):
             if fault is None:
                 raise
             # At boot the network can come up after the service, and labels must not wait for it.
-            log.warning("web.listen %s:%d: the page waits for the address: %s", ip, port, fault)
+            log.warning("web.listen %s: the page waits for the address: %s", _written(ip, port), fault)
             self.setsockopt(*_FREEBIND[self.family], 1)
             self.bind((ip, port))
 
@@ -108,8 +108,11 @@ def network_fault(exc: OSError) -> str | None:
 def bind_error(ip: str, port: int, exc: OSError) -> WebError:
     """Return the error of a failed bind, with its remedy."""
     remedy = _REMEDIES.get(exc.errno or 0, "pick another port")
-    where = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-    return WebError(f"web.listen {where}: {exc.strerror}; {remedy}")
+    return WebError(f"web.listen {_written(ip, port)}: {exc.strerror}; {remedy}")
+
+
+def _written(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def _is_reserved(descriptor: int) -> bool:

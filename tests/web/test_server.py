@@ -318,14 +318,16 @@ def test_a_taken_port_is_named(open_site: WebHarness, tmp_path: Path) -> None:
         second.stage.supervisor.run()
 
 
+@pytest.mark.parametrize(("ip", "written"), [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")])
 def test_at_boot_the_page_waits_for_its_address_and_nothing_else_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, ip: str, written: str
 ) -> None:
     monkeypatch.setattr("edge_daemon.web.listener.link_fault", lambda: "eth0 has no link: is the cable in?")
 
-    with BoundedListener("192.0.2.1", free_port(), limit=1, make_room=bool, now=time.monotonic) as listener:
-        assert listener.getsockname()[0] == "192.0.2.1"
+    with BoundedListener(ip, free_port(), limit=1, make_room=bool, now=time.monotonic) as listener:
+        assert listener.getsockname()[0] == ip
 
+    assert f"web.listen {written}:" in caplog.text
     assert "eth0 has no link" in caplog.text
 
 
