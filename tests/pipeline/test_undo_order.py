@@ -49,6 +49,11 @@ def import_elsewhere(store: ExampleStore) -> None:
         other.add(example.embedding, "imported", space=example.space, group="import")
 
 
+def held_press(bench: Bench) -> AddExample:
+    """Return a press of a burst."""
+    return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
+
+
 def test_an_undo_takes_back_the_change_after_a_waiting_press_and_then_the_press(
     bench: Bench, store: ExampleStore
 ) -> None:
@@ -94,18 +99,15 @@ def test_an_undo_withdraws_the_later_of_two_presses_though_the_earlier_was_store
 def test_an_undo_takes_back_a_whole_burst_of_which_a_press_waits(bench: Bench, store: ExampleStore) -> None:
     bench.teach("green", GREEN)
 
-    def press() -> AddExample:
-        return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
-
     for _ in range(3):
-        bench.show(GREEN, instructions=(press(),))
-    run(bench, press())
+        bench.show(GREEN, instructions=(held_press(bench),))
+    run(bench, held_press(bench))
     refused, undone = run(bench, Undo(GPIO))
     assert refused.error == "undone before a frame followed the press"
     assert undone.data["text"] == "3 examples of 'green' removed"
     bench.show(GREEN)
     assert store.counts == {"green": 1}
-    run(bench, press())
+    run(bench, held_press(bench))
     assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
     run(bench, Undo(GPIO))
     assert store.counts == {}
@@ -114,14 +116,11 @@ def test_an_undo_takes_back_a_whole_burst_of_which_a_press_waits(bench: Bench, s
 def test_an_undo_takes_back_a_whole_burst_of_which_a_part_waits_for_the_store(
     bench: Bench, store: ExampleStore
 ) -> None:
-    def press() -> AddExample:
-        return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
-
     bench.teach("red", RED)
-    bench.show(GREEN, instructions=(press(),))
+    bench.show(GREEN, instructions=(held_press(bench),))
     with locked(store):
-        bench.show(GREEN, instructions=(press(),))
-        run(bench, press())
+        bench.show(GREEN, instructions=(held_press(bench),))
+        run(bench, held_press(bench))
         run(bench, Undo(GPIO))
     run(bench)
     assert store.counts == {"red": 1}
@@ -299,15 +298,12 @@ def test_an_undo_takes_back_a_burst_whose_last_press_was_refused(bench: Bench, s
 def test_a_burst_that_goes_on_after_an_undo_that_waits_is_withdrawn_alone(
     bench: Bench, store: ExampleStore
 ) -> None:
-    def press() -> AddExample:
-        return AddExample("green", bench.clock.monotonic(), GPIO, group="held")
-
     bench.teach("red", RED)
-    bench.show(GREEN, instructions=(press(),))
+    bench.show(GREEN, instructions=(held_press(bench),))
     with locked(store):
-        bench.show(GREEN, instructions=(press(),))
+        bench.show(GREEN, instructions=(held_press(bench),))
         run(bench, Undo(GPIO))
-        run(bench, press())
+        run(bench, held_press(bench))
         assert run(bench, Undo(GPIO))[-1].data == {"text": "1 press of 'green' withdrawn"}
     run(bench)
     assert store.counts == {"red": 1}
