@@ -46,6 +46,14 @@ remove_unused() {
     done
 }
 
+# same_program PROGRAM OTHER: true if both have the same code and packages, as after an upgrade that is repeated.
+same_program() {
+    diff -rq -x __pycache__ "$1"/lib/python*/site-packages/edge_daemon "$2"/lib/python*/site-packages/edge_daemon \
+        >/dev/null 2>&1 && [ "$(packages_of "$1")" = "$(packages_of "$2")" ]
+}
+
+packages_of() { (cd "$1"/lib/python*/site-packages && printf '%s\n' *.dist-info); }
+
 # write_launcher PROGRAM VERSION: the command that systemd and users start. A shell script, because an upgrade of Debian
 # can replace the system's Python, without which only this file works.
 write_launcher() {
@@ -162,7 +170,10 @@ put_in_place() {
     previous=$(program_of previous)
     [ -z "$current" ] || ! is_stopped || stays_stopped=true
     sync -f "$1" # on disk before the link: the power may fail at any time
-    [ -z "$current" ] || set_link previous "$current"
+    # After an upgrade that was repeated, the way back leads to the program before it.
+    if [ -z "$previous" ] || [ "$1" = "$previous" ] || ! same_program "$1" "$current"; then
+        [ -z "$current" ] || set_link previous "$current"
+    fi
     if ! switch_to "$1"; then
         reason=$(journalctl --quiet --unit "$unit" --lines 20 --output cat 2>/dev/null | grep '^edge-daemon: ' | tail -n 1) || true
         if [ -n "$previous" ]; then set_link previous "$previous"; else rm -f "$target/previous"; fi

@@ -113,6 +113,17 @@ def test_an_upgrade_keeps_the_program_before_it_and_rollback_goes_back(running: 
     assert first.name not in running.programs()
 
 
+def test_an_upgrade_that_is_repeated_leads_back_to_the_program_before_it(running: Board) -> None:
+    """A power cut after the switch looks like an upgrade that is done; its owner runs it again."""
+    first = (running.target / "venv").readlink()
+    for _ in range(2):
+        assert running.upgrade(SECOND).returncode == 0
+    assert (running.target / "previous").readlink() == first
+    assert len(running.programs()) == 4
+    assert running.install("--rollback").returncode == 0
+    assert running.version == "1.0"
+
+
 def test_without_an_earlier_program_there_is_no_way_back(running: Board) -> None:
     assert "there is no earlier program" in failed_line(running.install("--rollback"))
     assert running.version == "1.0"
