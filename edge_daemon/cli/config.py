@@ -75,8 +75,11 @@ def _set(args: argparse.Namespace) -> int:
     """Write all changes, or none. Raises ConfigError for a configuration that they would make invalid."""
     path: Path = args.config or DEFAULT_PATH
     before = after = None if is_missing(path) else read_config_text(path)
-    changes = [_read_change(text) for text in args.changes]
-    loaded = load_with_sources(path, args.changes, state_folder=service_state_dir(), may_lack=True)
+    try:
+        changes = [_read_change(text) for text in args.changes]
+        loaded = load_with_sources(path, args.changes, state_folder=service_state_dir(), may_lack=True)
+    except ConfigError as exc:  # the changes are read as those of the option
+        raise ConfigError(str(exc).removeprefix("--set").removeprefix(":").lstrip()) from exc
     for key, value in changes:
         if before is None or not _has_value(path, key, value):
             after = with_value(after or "", key, value, str(path))

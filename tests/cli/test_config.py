@@ -211,6 +211,7 @@ def test_set_refuses_a_change_in_one_line_and_writes_none(
     assert main(["config", "set", "--config", str(path), "mqtt.port=1884", change]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert said in line
+    assert "--set" not in line
     assert path.read_text() == WRITTEN
 
 
