@@ -42,10 +42,11 @@ from embedder_training.teacher import Teachers
 from embedder_training.training import LAST_SIZE, Cooldown, Recipe, Run
 
 TEACHERS = ("tf2_mobilenet_v2_1.0_224_ptq.tflite", "efficientnet_lite0.tflite")
-START = "mobilenet_v1_0.5_160_quant.tflite"
+START = TEACHERS[0]
 PULLED = Path.home() / ".local/share/edge_daemon/models"
 TARGET_SIZE = 384
 STATE = "state.pt"
+FIRST = "first.pt"
 
 #: Photos of each set per batch.
 SHARES = {"photos128": 56, "nette112": 24, "tiny64": 48}
@@ -72,7 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, help="exported weights (.ckpt.npz) for a new --work")
     parser.add_argument("--out", type=Path, default=Path("models"), help="where convert writes")
     parser.add_argument("--name", default="edge_embedder_v2", help="stem of the written files")
-    parser.add_argument("--size", type=int, default=160, help="side of the deployed model's picture")
+    parser.add_argument("--size", type=int, default=136, help="side of the deployed model's picture")
     parser.add_argument("--state", default="blended.pt", help="checkpoint in --work to convert")
     parser.add_argument("--threads", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--passes", type=int, default=150_000, help="length of the cooldown")
@@ -148,12 +149,13 @@ def clean_views(sources: list[Source], count: int, size: int) -> tuple[torch.Ten
 
 def start(student: Student, sources: list[Source], options: argparse.Namespace) -> None:
     """Load the exported or the official weights into a student and fit its projection to clean views."""
-    images, targets = clean_views(sources, 5000, size=96)
+    images, targets = clean_views(sources, 5000, size=LAST_SIZE)
     student.eval()
     if options.start:
         import_weights(student, options.start)
     else:
         load_official(student, options.teachers / START, images[:400])
+        torch.save(student.state_dict(), options.work / FIRST)
     fit_projection(student, images, targets)
 
 
@@ -163,7 +165,7 @@ def blend(options: argparse.Namespace) -> None:
     run.resume(options.work / "cooldown.pt")
     images, _ = clean_views(run.sources, 5000, size=LAST_SIZE)
     official, student = copy.deepcopy(run.average), run.average
-    load_official(official, options.teachers / START, images[:400])
+    official.load_state_dict(torch.load(options.work / FIRST, weights_only=True))
     blend_trunks(student, official, images[:2000])
     fit_head(student, run.sources, options.size)
     run.measure()

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -38,7 +40,39 @@ def to_int8(model: Any, calibration: Pixels) -> bytes:
     converter.representative_dataset = examples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type, converter.inference_output_type = tf.uint8, tf.int8
-    return bytes(converter.convert())
+    return compact(converter.convert())
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes equal arrays once, each at an address that any processor can read it from."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: NDArray[Any]) -> int:
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self.Prep(16, x.nbytes)
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+
+def compact(content: bytes) -> bytes:
+    """Write a TFLite file again without the names of its tensors, and with equal arrays once.
+
+    The zero points of all channels are equal: they are a fifth of a file whose layers are narrow.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    kept = {*graph.inputs.tolist(), *graph.outputs.tolist()}
+    for number, tensor in enumerate(graph.tensors):
+        if number not in kept:
+            tensor.name = None
+    model.signatureDefs = model.metadata = None
+    builder = _SharingBuilder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def write(checkpoint: Path, sets: list[PhotoSet], size: int, target: Path) -> Any:

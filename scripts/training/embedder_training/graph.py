@@ -66,9 +66,13 @@ class GraphBuilder:
         return y
 
     def _block(self, x: Any, name: str, shape: BlockShape) -> Any:
-        y = self._convolve(x, f"{name}.depthwise", shape.stride)
-        y = self._convolve(y, f"{name}.pointwise", 1, None if shape.added else "relu6")
-        return self._layers.Add()([x, y]) if shape.added else y
+        y = x
+        if shape.inner != shape.inside:
+            y = self._convolve(y, f"{name}.expand", 1)
+        y = self._convolve(y, f"{name}.depthwise", shape.stride)
+        if shape.outside:
+            y = self._convolve(y, f"{name}.project", 1, None)
+        return self._layers.Add()([x, y]) if shape.residual else y
 
     def pooled(self) -> Any:
         """The pooled features."""

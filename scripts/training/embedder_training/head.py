@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .augment import change_ground, change_light, degrade, window
@@ -18,18 +18,22 @@ from .network import Student
 from .photos import Ints
 from .whitening import Doubles, class_whitening
 
+#: Length of the deployed head's vector.
+SIZE = 320
+
 #: Photos of each set that the whitening is fitted on.
 PHOTOS = {"photos128": 6400, "nette112": 1536, "tiny64": 2560}
 
 
 def fit_head(student: Student, sources: list[Source], size: int) -> None:
-    """Set the projecting layer of a finished trunk, for pictures of `size` pixels."""
+    """Replace the projecting layer of a finished trunk, for pictures of `size` pixels."""
     rng = np.random.default_rng(5)
     clean, light, ground, labels = (
         np.concatenate(column)
         for column in zip(*(part for s in sources for part in _features(student, s, size, rng)), strict=True)
     )
-    mean, matrix = class_whitening(clean, labels, (light, ground), student.project.out_features)
+    mean, matrix = class_whitening(clean, labels, (light, ground), SIZE)
+    student.project = nn.Linear(*matrix.shape)
     with torch.no_grad():
         student.project.weight.copy_(torch.from_numpy(matrix.T))
         student.project.bias.copy_(torch.from_numpy(-mean @ matrix))

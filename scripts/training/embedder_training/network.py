@@ -1,4 +1,4 @@
-"""The embedder's network: a MobileNet v1 of width 0.5 with a few added residual blocks."""
+"""The embedder's network: a MobileNet v2 with fewer channels, up to its last depthwise layer."""
 
 from __future__ import annotations
 
@@ -18,33 +18,40 @@ def pad(x: Tensor, stride: int) -> Tensor:
     return F.pad(x, (before, after, before, after))
 
 
-def depthwise(x: Tensor, layer: nn.Conv2d, stride: int) -> Tensor:
-    """Apply a 3 x 3 depthwise layer, padded as TensorFlow's SAME; with stride 2, the sides of x are even.
+def depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """Apply a 3 x 3 depthwise kernel (C x 1 x 3 x 3), padded as TensorFlow's SAME.
 
     A stride of 2 takes every second value of stride 1: in bfloat16 its own gradient takes five times as long.
     """
-    y = F.conv2d(x, layer.weight, None, 1, 1, 1, layer.groups)
-    return y if stride == 1 else y[:, :, 1::2, 1::2].contiguous(memory_format=torch.channels_last)
+    y = F.conv2d(x, kernel, None, 1, 1, 1, len(kernel))
+    if stride == 1:
+        return y
+    first = 1 - same_padding(x.shape[2], stride)[0]
+    return y[:, :, first::2, first::2].contiguous(memory_format=torch.channels_last)
 
 
 class Block(nn.Module):
-    """3 x 3 depthwise and 1 x 1 convolution, each with batch norm and ReLU6; linear at the end if added."""
+    """An inverted residual; each convolution has batch norm, and all but the last one ReLU6."""
 
     def __init__(self, shape: BlockShape) -> None:
         super().__init__()
         self.shape = shape
-        inside, outside = shape.inside, shape.outside
-        self.depthwise = nn.Conv2d(inside, inside, 3, groups=inside, bias=False)
-        self.depthwise_norm = nn.BatchNorm2d(inside)
-        self.pointwise = nn.Conv2d(inside, outside, 1, bias=False)
-        self.pointwise_norm = nn.BatchNorm2d(outside)
-        if shape.added:  # starts as the identity
-            nn.init.zeros_(self.pointwise_norm.weight)
+        inside, inner, outside = shape.inside, shape.inner, shape.outside
+        if inner != inside:
+            self.expand = nn.Conv2d(inside, inner, 1, bias=False)
+            self.expand_norm = nn.BatchNorm2d(inner)
+        self.depthwise = nn.Conv2d(inner, inner, 3, groups=inner, bias=False)
+        self.depthwise_norm = nn.BatchNorm2d(inner)
+        if outside:
+            self.project = nn.Conv2d(inner, outside, 1, bias=False)
+            self.project_norm = nn.BatchNorm2d(outside)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.depthwise_norm(depthwise(x, self.depthwise, self.shape.stride)))
-        y = self.pointwise_norm(self.pointwise(y))
-        return x + y if self.shape.added else F.relu6(y)
+        y = F.relu6(self.expand_norm(self.expand(x))) if self.shape.inner != self.shape.inside else x
+        y = F.relu6(self.depthwise_norm(depthwise(y, self.depthwise.weight, self.shape.stride)))
+        if self.shape.outside:
+            y = self.project_norm(self.project(y))
+        return x + y if self.shape.residual else y
 
 
 class Trunk(nn.Module):
@@ -135,7 +142,9 @@ def export(weights: dict[str, Tensor], checkpoint: Path) -> None:
 
 
 def import_weights(student: Student, checkpoint: Path) -> None:
-    """Give a student exported weights."""
+    """Give a student the exported weights of trunk and classes; not the deployed head."""
     with np.load(checkpoint) as arrays:
         weights = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
-    student.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in weights.items()})
+    mine = student.state_dict()
+    mine |= {k: torch.from_numpy(np.asarray(v)) for k, v in weights.items() if not k.startswith("project.")}
+    student.load_state_dict(mine)

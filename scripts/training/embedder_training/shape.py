@@ -5,35 +5,44 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Channels after the first convolution.
-STEM = 16
+STEM = 32
 
 
 class BlockShape(NamedTuple):
-    """A 3 x 3 depthwise and a 1 x 1 convolution; with `added`, their linear result is added to the input."""
+    """An inverted residual: 1 x 1 convolution to `inner` channels, 3 x 3 depthwise, linear 1 x 1 convolution.
+
+    The first convolution is left out where it would not widen, the last one if `outside` is 0. The result is
+    added to an input of its size.
+    """
 
     inside: int
+    inner: int
     outside: int
     stride: int = 1
-    added: bool = False
+
+    @property
+    def residual(self) -> bool:
+        return self.inside == self.outside and self.stride == 1
 
 
-#: MobileNet v1 of width 0.5, with added blocks that the official network lacks.
+#: MobileNet v2 of width 1 without its last convolutions, with fewer inner channels in the later blocks.
 BLOCKS = (
-    BlockShape(16, 32),
-    BlockShape(32, 64, 2),
-    BlockShape(64, 64),
-    BlockShape(64, 128, 2),
-    BlockShape(128, 128),
-    BlockShape(128, 128, added=True),
-    BlockShape(128, 256, 2),
-    *(BlockShape(256, 256),) * 5,
-    *(BlockShape(256, 256, added=True),) * 3,
-    BlockShape(256, 512, 2),
-    BlockShape(512, 512),
+    BlockShape(32, 32, 16),
+    BlockShape(16, 96, 24, 2),
+    BlockShape(24, 144, 24),
+    BlockShape(24, 144, 32, 2),
+    *(BlockShape(32, 192, 32),) * 2,
+    BlockShape(32, 192, 64, 2),
+    *(BlockShape(64, 320, 64),) * 3,
+    BlockShape(64, 320, 96),
+    *(BlockShape(96, 448, 96),) * 2,
+    BlockShape(96, 448, 160, 2),
+    *(BlockShape(160, 576, 160),) * 2,
+    BlockShape(160, 704, 0),
 )
 
 #: Length of the pooled features.
-POOLED = BLOCKS[-1].outside
+POOLED = BLOCKS[-1].inner
 
 
 def same_padding(size: int, stride: int, kernel: int = 3) -> tuple[int, int]:

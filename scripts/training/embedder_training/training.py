@@ -27,7 +27,7 @@ from .network import Student, average_into, losses, parameter_groups
 SIZE, LAST_SIZE = 112, 128
 
 #: First blocks that keep their weights until the cooldown, with the stem: they take half of a step's time.
-FROZEN = 5
+FROZEN = 7
 
 LOSSES = ("cosine", "relational", "label")
 
