@@ -32,6 +32,13 @@ from tests.harness.tflite_interpreter import Interpreter
 from tests.harness.web_site import WebSite, serving_site
 
 RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order() -> None:
+    """Each test draws the same numbers, whichever ran before it."""
+    RNG.bit_generator.state = START
 
 
 def normal(*shape: int) -> Floats:
@@ -290,14 +297,15 @@ def test_the_file_of_what_cannot_be_converted_is_named(
 
 
 def test_8_bit_weights_are_a_quarter_and_give_nearly_the_same(tmp_path: Path) -> None:
-    topology, weights = darknet(4, 200, softmax=True)
+    topology, weights = darknet(4, 200, softmax=False)
     write_model(tmp_path / "net", topology, weights)
     model = read_tfjs_model(tmp_path / "net/model.json")
     pictures = [RNG.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(4)]
     whole, small = convert(model), convert(model, calibration=pictures)
     assert len(small) < 0.35 * len(whole)
     given = (pictures[0] / np.float32(127.5) - 1).astype("f4")
-    np.testing.assert_allclose(run(small, given), run(whole, given), atol=0.02)
+    right = run(whole, given)
+    np.testing.assert_allclose(run(small, given), right, rtol=0, atol=0.1 * float(right.std()))
 
 
 def test_doodlenet_names_a_drawing_and_in_8_bits_the_same() -> None:

@@ -18,6 +18,13 @@ from tests.harness.tfjs_graph import GraphModel, mobilenet, numbers, text
 from tests.harness.tflite_interpreter import Interpreter
 
 RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order() -> None:
+    """Each test draws the same numbers, whichever ran before it."""
+    RNG.bit_generator.state = START
 
 
 def read(graph: GraphModel, output: str, folder: Path, **changes: Any) -> TfjsModel:
