@@ -105,7 +105,7 @@ def test_a_failed_build_closes_the_store(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("regions", "second"), [("[]", [(320, 240)]), ("[{name: small, box: [0, 0, 100, 100]}]", [])]
+    ("regions", "second"), [("[]", [(272, 204)]), ("[{name: small, box: [0, 0, 100, 100]}]", [])]
 )
 def test_a_pi_camera_gets_the_scale_that_model_and_regions_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regions: str, second: list[tuple[int, int]]
