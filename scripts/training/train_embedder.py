@@ -148,14 +148,16 @@ def clean_views(sources: list[Source], count: int, size: int) -> tuple[torch.Ten
 
 
 def start(student: Student, sources: list[Source], options: argparse.Namespace) -> None:
-    """Load the exported or the official weights into a student and fit its projection to clean views."""
+    """Load the official weights, or exported ones, into a student and fit its projection to clean views.
+
+    The official weights are kept for `blend`.
+    """
     images, targets = clean_views(sources, 5000, size=LAST_SIZE)
     student.eval()
+    load_official(student, options.teachers / START, images[:400])
+    torch.save(student.state_dict(), options.work / FIRST)
     if options.start:
         import_weights(student, options.start)
-    else:
-        load_official(student, options.teachers / START, images[:400])
-        torch.save(student.state_dict(), options.work / FIRST)
     fit_projection(student, images, targets)
 
 
