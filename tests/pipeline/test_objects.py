@@ -170,8 +170,8 @@ def test_a_simulated_belt_is_counted_and_classified_by_a_real_model(tmp_path: Pa
         0,
     )
     assert (figures["known"], figures["known_correct"], figures["wrong"]) == (24, 24, [])
-    # tflite-runtime runs 8-bit models with the builtin kernels, which round differently on each machine: 2 to 6
-    assert figures["unknown_correct"] >= (2 if MODULE.startswith("tflite_runtime") else 6)
+    # tflite-runtime runs 8-bit models with the builtin kernels, which round differently by machine: 2 to 6
+    assert figures["unknown_correct"] in ((2, 3, 4, 5, 6) if MODULE.startswith("tflite_runtime") else (6,))
     assert isinstance(figures["embedded"], int)
     assert isinstance(figures["frames"], int)
     assert figures["embedded"] < figures["frames"] / 3

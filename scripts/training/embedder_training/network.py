@@ -138,7 +138,9 @@ def average_into(average: nn.Module, model: nn.Module, decay: float) -> None:
 def export(weights: dict[str, Tensor], checkpoint: Path) -> None:
     """Write weights, the training heads' included, as float16 arrays."""
     arrays = {k: v.numpy() for k, v in weights.items()}
-    np.savez(checkpoint, **{k: v.astype(np.float16) if v.dtype.kind == "f" else v for k, v in arrays.items()})
+    np.savez_compressed(
+        checkpoint, **{k: v.astype(np.float16) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    )
 
 
 def import_weights(student: Student, checkpoint: Path) -> None:
