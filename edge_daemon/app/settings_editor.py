@@ -21,7 +21,7 @@ from edge_daemon.config.page_settings import (
 )
 from edge_daemon.config.schema import ClassifierOptions, Config, LoadedConfig
 from edge_daemon.config.validation import refuse_unknown_keys
-from edge_daemon.config.yaml_source import ConfigSource, SourceLocation
+from edge_daemon.config.yaml_source import OVERRIDE, ConfigSource, SourceLocation
 from edge_daemon.domain.errors import ConfigError, ConflictError
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         if name.partition(".")[0] in SETTABLE and not name.startswith("regions")
     ]
     whole = loaded.source.locations.get(("regions",))
-    named = "--set" if "--set" in regions else whole.where if whole else "default"
+    named = OVERRIDE if OVERRIDE in regions else whole.where if whole else "default"
     for name, where in [*origins, ("regions", named)]:
         file = where.rpartition(":")[0]
         yield name, "page" if PAGE in (where, file) or file == str(loaded.page.path) else _short(where)

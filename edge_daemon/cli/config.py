@@ -26,6 +26,9 @@ from edge_daemon.config.yaml_source import ConfigSource, apply_overrides
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.printable import printable
 
+_SET = "config set"
+"""Beginning of the errors of the action `set`."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -75,11 +78,10 @@ def _set(args: argparse.Namespace) -> int:
     """Write all changes, or none. Raises ConfigError for a configuration that they would make invalid."""
     path: Path = args.config or DEFAULT_PATH
     before = after = None if is_missing(path) else read_config_text(path)
-    try:
-        changes = [_read_change(text) for text in args.changes]
-        loaded = load_with_sources(path, args.changes, state_folder=service_state_dir(), may_lack=True)
-    except ConfigError as exc:  # the changes are read as those of the option
-        raise ConfigError(str(exc).removeprefix("--set").removeprefix(":").lstrip()) from exc
+    changes = [_read_change(text) for text in args.changes]
+    loaded = load_with_sources(
+        path, args.changes, state_folder=service_state_dir(), may_lack=True, option=_SET
+    )
     for key, value in changes:
         if before is None or not _has_value(path, key, value):
             after = with_value(after or "", key, value, str(path))
@@ -109,10 +111,12 @@ def _read_change(text: str) -> tuple[str, Scalar]:
     """Return the key, which is `section.name`, and the value. Raises ConfigError."""
     key, _, _ = text.partition("=")
     section, dot, name = key.strip().partition(".")
-    data = apply_overrides(ConfigSource(), [text]).data.get(section)
+    data = apply_overrides(ConfigSource(), [text], _SET).data.get(section)
     value = data.get(name, ...) if isinstance(data, dict) else ...
     if not dot or not isinstance(value, Scalar):
-        raise ConfigError(f"{text}: `config set` writes one value of a section; write others into the file")
+        raise ConfigError(
+            f"{_SET} {text}: only one value of a section can be set; write others into the file"
+        )
     return f"{section}.{name}", value
 
 

@@ -19,6 +19,7 @@ from edge_daemon.cli.model_pull import add_source_argument, pull
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.hidden_paths import hidden_folder
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
+from edge_daemon.config.yaml_source import OVERRIDE
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.models import registry
@@ -145,7 +146,7 @@ def _config_file(loaded: LoadedConfig, name: str) -> Path:
             f"`sudo edge-daemon config set model.name={name}`, or name another file with --config"
         )
     location = loaded.source.locations.get(("model", "name"))
-    if location is not None and location.where == "--set":
+    if location is not None and location.where == OVERRIDE:
         raise ConfigError("--set model.name overrides the file that is to be changed; leave it out")
     if loaded.config.model.features == "patch" and loaded.config.classifier.type != "pretrained":
         raise ConfigError("model.features: patch uses no model; set it to `embedding` first")

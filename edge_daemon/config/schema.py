@@ -8,6 +8,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ from edge_daemon.config.scalars import read_scalars
 from edge_daemon.config.serial import SerialOptions
 from edge_daemon.config.validation import explain, refuse_unknown_keys
 from edge_daemon.config.web import WebOptions
-from edge_daemon.config.yaml_source import ConfigSource, KeyPath, apply_overrides, dotted, read_yaml
+from edge_daemon.config.yaml_source import OVERRIDE, ConfigSource, KeyPath, apply_overrides, dotted, read_yaml
 from edge_daemon.domain.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -215,10 +216,11 @@ def load_with_sources(
     state_folder: Path | None = None,
     *,
     may_lack: bool = False,
+    option: str = OVERRIDE,
 ) -> LoadedConfig:
     """Load as `load_config` does, and keep the source of each value.
 
-    With `may_lack`, a missing file is an empty one.
+    With `may_lack`, a missing file is an empty one. `option` is the name of the overrides in errors.
     `change_page` returns the page's settings to use in place of those of the file, or raises ConfigError.
     With it, settings that can't be used raise ConfigError as well. `state_folder` replaces the state
     directory, where the page's settings are by default.
@@ -228,26 +230,30 @@ def load_with_sources(
     path = None if path is None else Path(path)
     is_missing = path is None or (may_lack and not os.path.lexists(path))
     written = ConfigSource() if path is None or is_missing else read_yaml(path)
-    page = read_page_settings(page_settings_path(apply_overrides(written, overrides), state_folder), written)
+    override = partial(apply_overrides, overrides=overrides, option=option)
+    page = read_page_settings(page_settings_path(override(written), state_folder), written)
     if change_page is not None:
         page = change_page(page)
-        return _load(path, written, overrides, page)
+        return _load(path, written, override, page)
     try:
         if page.fault is not None:
             raise page.fault
-        return _load(path, written, overrides, page)
+        return _load(path, written, override, page)
     except ConfigError as exc:
         damaged = page.damaged or (page.path if _is_damaged(page) else None)
         unused = PageSettings(page.path, ConfigSource(), exc, damaged)
-        loaded = _load(path, written, overrides, unused)  # raises the configuration's own error
+        loaded = _load(path, written, override, unused)  # raises the configuration's own error
         log.warning("%s; nothing that was set on the page is used", exc)
         return loaded
 
 
 def _load(
-    path: Path | None, written: ConfigSource, overrides: Sequence[str], page: PageSettings
+    path: Path | None,
+    written: ConfigSource,
+    override: Callable[[ConfigSource], ConfigSource],
+    page: PageSettings,
 ) -> LoadedConfig:
-    source = apply_overrides(lay_over(written, page.source), overrides)
+    source = override(lay_over(written, page.source))
     config = _convert(source)
     cross_check(config, source)
     return LoadedConfig(config, source, path, page)

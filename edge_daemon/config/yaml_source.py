@@ -37,6 +37,9 @@ _PLAIN_REASONS = {
 _INDEX = re.compile(r"\[([^\[\]]*)\]")
 _MERGE = "tag:yaml.org,2002:merge"
 
+OVERRIDE = "--set"
+"""Name of overrides in errors and as the location of their values, unless the caller gives another."""
+
 Key = str | int
 KeyPath = tuple[Key, ...]
 
@@ -194,8 +197,11 @@ class _Reader:
         return f"{self._name}:{node.start_mark.line + 1}"
 
 
-def apply_overrides(source: ConfigSource, overrides: Sequence[str]) -> ConfigSource:
-    """Return the source with each `key.path=value` applied; the value is read as YAML."""
+def apply_overrides(source: ConfigSource, overrides: Sequence[str], option: str = OVERRIDE) -> ConfigSource:
+    """Return the source with each `key.path=value` applied; the value is read as YAML.
+
+    `option` is the option or command that the overrides come from.
+    """
     if isinstance(overrides, str) or not all(isinstance(text, str) for text in overrides):
         raise ConfigError("overrides: expected a list of texts such as 'mqtt.port=1884'")
     data = _copy(source.data)
@@ -205,34 +211,34 @@ def apply_overrides(source: ConfigSource, overrides: Sequence[str]) -> ConfigSou
         name, equals, value = text.partition("=")
         path = _parse_path(name)
         if not equals or not path:
-            raise ConfigError(f"--set {text}: expected key.path=value, such as mqtt.host=broker.local")
+            raise ConfigError(f"{option} {text}: expected key.path=value, such as mqtt.host=broker.local")
         if wrong := next((each for each in _INDEX.findall(name) if read_digits(each) is None), None):
-            raise ConfigError(f"--set {_shorten(text)}: [{_shorten(wrong)}] is no index; write a number")
-        parsed = _read_override(name, value)
-        _put(data, path, parsed.data.get("value"), text)
+            raise ConfigError(f"{option} {_shorten(text)}: [{_shorten(wrong)}] is no index; write a number")
+        parsed = _read_override(name, value, option)
+        _put(data, path, parsed.data.get("value"), f"{option} {text}")
         for stale in [known for known in locations if known[: len(path)] == path]:
             del locations[stale]
         locations |= {
-            (*path, *rest): SourceLocation("--set", location.text)
+            (*path, *rest): SourceLocation(option, location.text)
             for (_, *rest), location in parsed.locations.items()
         }
-        locations[path] = SourceLocation("--set", value)
+        locations[path] = SourceLocation(option, value)
         for end in range(1, len(path)):  # sections and lists that this value began
-            locations.setdefault(path[:end], SourceLocation("--set"))
+            locations.setdefault(path[:end], SourceLocation(option))
     return ConfigSource(data, locations)
 
 
-def _read_override(name: str, value: str) -> ConfigSource:
+def _read_override(name: str, value: str, option: str) -> ConfigSource:
     """Read a value as YAML in which `#` does not begin a comment."""
     if "#" in value and value.lstrip()[:1] not in _QUOTING:
         return ConfigSource({"value": value.strip()})
     try:
-        return parse_yaml(f"value: {value}", f"--set {name}") if value else ConfigSource()
+        return parse_yaml(f"value: {value}", f"{option} {name}") if value else ConfigSource()
     except ConfigError as exc:
         if _NEEDS_QUOTES not in str(exc):
             raise
         quoted = f"\"{name}='{_shorten(value)}'\""  # a shell removes one kind
-        raise ConfigError(f"--set {name}: not YAML; write it with both kinds of quotes: {quoted}") from exc
+        raise ConfigError(f"{option} {name}: not YAML; write it with both kinds of quotes: {quoted}") from exc
 
 
 def _parse_path(text: str) -> KeyPath:
@@ -242,13 +248,14 @@ def _parse_path(text: str) -> KeyPath:
     return tuple(keys) if all(parts) else ()
 
 
-def _put(data: object, path: KeyPath, value: object, text: str) -> None:
+def _put(data: object, path: KeyPath, value: object, where: str) -> None:
+    """Set the value at `path`; `where` begins the ConfigError for a path that can't be."""
     for key, following in itertools.pairwise(path):
-        data = _child(data, key, [] if isinstance(following, int) else {}, text)
-    _child(data, path[-1], value, text, replace=True)
+        data = _child(data, key, [] if isinstance(following, int) else {}, where)
+    _child(data, path[-1], value, where, replace=True)
 
 
-def _child(data: object, key: Key, value: object, text: str, *, replace: bool = False) -> object:
+def _child(data: object, key: Key, value: object, where: str, *, replace: bool = False) -> object:
     """Return the value at `key`; set it to `value` if it is missing or to be replaced."""
     if isinstance(data, list) and isinstance(key, int) and key <= len(data):
         if key == len(data):
@@ -260,9 +267,7 @@ def _child(data: object, key: Key, value: object, text: str, *, replace: bool = 
         if replace or data.get(key) is None:
             data[key] = value
         return data[key]
-    raise ConfigError(
-        f"--set {text}: {key!r} is not a key of the configuration; see `edge-daemon config show`"
-    )
+    raise ConfigError(f"{where}: {key!r} is not a key of the configuration; see `edge-daemon config show`")
 
 
 def _copy(data: object) -> object:

@@ -195,12 +195,15 @@ def test_set_repairs_a_file_that_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("web.listen=99999", "web.listen: expected `int` <= 65535"),
-        ("mqtt.hots=a", "mqtt.hots: unknown key; did you mean 'host'?"),
-        ("mqtt={host: a}", "`config set` writes one value of a section"),
-        ("mqtt.tls.enabled=true", "`config set` writes one value of a section"),
-        ("web.hosts=[a]", "`config set` writes one value of a section"),
-        ("web.listen", "expected key.path=value"),
+        ("web.listen=99999", "config set: web.listen: expected `int` <= 65535"),
+        ("mqtt.hots=a", "config set: mqtt.hots: unknown key; did you mean 'host'?"),
+        ("mqtt={host: a}", "config set mqtt={host: a}: only one value of a section"),
+        ("mqtt.tls.enabled=true", "only one value of a section"),
+        ("web.hosts=[a]", "only one value of a section"),
+        ("web.listen", "config set web.listen: expected key.path=value"),
+        ("mqtt.host=[", "config set mqtt.host:1: not YAML"),
+        ("0=1", "config set 0=1: 0 is not a key"),
+        ("regions[x]=1", "config set regions[x]=1: [x] is no index"),
     ],
 )
 def test_set_refuses_a_change_in_one_line_and_writes_none(
