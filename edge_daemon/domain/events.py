@@ -266,11 +266,15 @@ class Snapshot:
 
 
 class CommandReply(Struct, frozen=True):
-    """Outcome of a command: `error` is None if it succeeded; `data` holds its results."""
+    """Outcome of a command: `error` is None if it succeeded; `data` holds its results.
+
+    `withdrawn` is true for a press that an undo ended while it waited: the error is the user's own wish.
+    """
 
     command: Command
     error: str | None = None
     data: Mapping[str, object] = {}
+    withdrawn: bool = False
 
 
 class Ready(Struct, frozen=True):

@@ -131,6 +131,8 @@ class Leds:
                 self._clearing, self._clearing_until_s = label, now + within_s
             case Button(gesture="press") | Cleared():
                 self._clearing_until_s = -math.inf
+            case CommandReply(withdrawn=True):
+                pass
             case CommandReply(command=LearnScene(origin=origin), error=str()) if origin.via == "gpio":
                 self._scene_refused_until_s = now + DOUBLE_FLASH_S
             case CommandReply(command=command, error=str()) if command.origin.via == "gpio":

@@ -13,7 +13,15 @@ from typing import Protocol, TypeAlias
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
 from edge_daemon.domain.commands import AddExample, Command
 from edge_daemon.domain.errors import PanelError
-from edge_daemon.domain.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
+from edge_daemon.domain.events import (
+    Button,
+    Classified,
+    CommandReply,
+    ConfirmPending,
+    Event,
+    PanelLost,
+    PanelRestored,
+)
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.panel.gestures import ButtonDecoder, GestureResult
 from edge_daemon.panel.leds import Leds
@@ -274,9 +282,8 @@ class Panel:
         return min([timeout_s, *(max(0.0, deadline - now) for deadline in deadlines if deadline is not None)])
 
     def _apply(self, event: Event, now: float) -> None:
-        command: Command | None = getattr(event, "command", None)
-        if command is not None and command in self._pending_commands:
-            self._pending_commands.remove(command)
+        if isinstance(event, CommandReply) and event.command in self._pending_commands:
+            self._pending_commands.remove(event.command)
         self._leds.handle(event, now)
 
     def _dispatch(self, results: Iterable[GestureResult], now: float) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_daemon.domain.commands import ForgetScene, LearnScene, ShowScene, Undo
 from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
@@ -129,7 +130,8 @@ class Scenes:
         press = self._press
         assert press is not None
         chosen = self._chosen(press.command.region)
-        yield self._abandon(press, RequestError("undone before the scene was learned"))
+        abandoned = self._abandon(press, RequestError("undone before the scene was learned"))
+        yield replace(abandoned, withdrawn=True)
         yield CommandReply(command, data={"scenes": self._described(chosen), "text": RESTORED})
 
     @property

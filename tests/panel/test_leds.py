@@ -112,8 +112,13 @@ def test_a_refused_press_lights_error_for_a_while() -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [CommandReply(ADD), CommandReply(AddExample("cat", 1.0, Origin("mqtt")), error="no such region")],
-    ids=["executed", "via mqtt"],
+    [
+        CommandReply(ADD),
+        CommandReply(AddExample("cat", 1.0, Origin("mqtt")), error="no such region"),
+        CommandReply(ADD, error="undone before a frame followed the press", withdrawn=True),
+        CommandReply(LearnScene(1.0, Origin("gpio")), error="undone", withdrawn=True),
+    ],
+    ids=["executed", "via mqtt", "withdrawn", "scene withdrawn"],
 )
 def test_other_replies_light_no_error(reply: CommandReply) -> None:
     assert ERROR not in make(reply).lit(10.0)

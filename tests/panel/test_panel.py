@@ -17,6 +17,7 @@ from edge_daemon.domain.events import (
     ConfirmPending,
     Event,
     ExampleAdded,
+    ExampleUndone,
     LabelChanged,
     Ready,
     SceneLearned,
@@ -161,6 +162,18 @@ def test_busy_is_lit_from_the_press_until_the_example_is_on_disk(harness: PanelH
     assert (harness.buttons.is_lit(BUSY), harness.buttons.is_lit(CAPTURED)) == (False, True)
     harness.wait(0.2)
     assert not harness.buttons.is_lit(CAPTURED)
+
+
+def test_busy_is_lit_until_the_second_of_two_undos_is_done(harness: PanelHarness) -> None:
+    harness.click(UNDO, 2.0)
+    harness.click(UNDO, 2.0)
+    first, second = harness.commands
+    assert first == second
+    for left in (True, False):
+        harness.panel.handle(ExampleUndone(1, "cat", 0, first))
+        harness.panel.handle(CommandReply(first))
+        harness.wait(0.001)
+        assert harness.buttons.is_lit(BUSY) is left
 
 
 def test_a_full_queue_lights_error_and_is_logged_once(

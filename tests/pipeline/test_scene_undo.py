@@ -51,6 +51,7 @@ def test_an_undo_withdraws_a_press_in_progress_and_removes_no_example(table: Tab
     table.show(None, commands.Undo(GPIO), frames=12)
     refused, undone = table.found(events.CommandReply)
     assert refused.error == "undone before the scene was learned"
+    assert refused.withdrawn
     assert set(undone.data) == {"scenes", "text"}
     assert table.store.counts == {"nut": 1}
     assert table.store.scenes.newest("frame") == stored

@@ -26,6 +26,7 @@ def test_an_undo_withdraws_the_press_that_waits_for_its_frame(bench: Bench, stor
     bench.teach("red", RED)
     refused, undone = run(bench, bench.press("green"), Undo(GPIO))
     assert refused.error == "undone before a frame followed the press"
+    assert refused.withdrawn
     assert undone.data == {"text": "1 press of 'green' withdrawn"}
     bench.show(GREEN)
     assert store.counts == {"red": 1}
