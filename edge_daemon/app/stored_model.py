@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from edge_daemon.example_store.store_file import open_existing
+from edge_daemon.example_store.store_file import may_write, open_existing, open_unwritable
 from edge_daemon.models.registry import DEFAULT_MODEL, shipped_manifests
 
 
@@ -40,7 +40,7 @@ def _spaces(path: Path) -> dict[str, int]:
     if not os.path.isfile(path):
         return {}
     try:
-        with closing(open_existing(path)) as connection:
+        with closing(open_existing(path) if may_write(path) else open_unwritable(path)) as connection:
             return dict(
                 connection.execute(
                     "SELECT space, count(*) FROM examples WHERE removed_at IS NULL GROUP BY space"

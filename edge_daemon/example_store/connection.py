@@ -37,7 +37,8 @@ class StoreConnection:
     """An open store. It is in memory while the disk can't be written. Owned by one thread at a time.
 
     It is closed while another file has its path and can't be opened: each call raises that error. Without
-    `create`, a missing file is not made: the store is empty, in memory, and can't be changed.
+    `create`, a missing file is not made: the store is empty, in memory, and can't be changed. With `recover`,
+    one that this user may only read is in memory, too.
     `damaged` has the fault of each example that failed the last check, by id. `file_number` counts the files
     that had the store's path: ids of one mean nothing in the next. Raises StoreError for every failure of
     the file.
@@ -58,7 +59,7 @@ class StoreConnection:
         if not create and not os.path.exists(path):
             self._connection = connect_memory(None)
         elif recover:
-            self._connection, self._disk_error = connect_or_recover(path, busy_s, now)
+            self._connection, self._disk_error = connect_or_recover(path, busy_s, now, to_read=not create)
         else:
             with sqlite_errors_of(path):
                 self._connection = connect(path, busy_s)

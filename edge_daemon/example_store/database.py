@@ -19,7 +19,13 @@ from edge_daemon.example_store.integrity import (
     sql_checksum,
 )
 from edge_daemon.example_store.schema import checked_version, migrate
-from edge_daemon.example_store.store_file import is_database, journal_size, open_file, open_read_only
+from edge_daemon.example_store.store_file import (
+    is_database,
+    journal_size,
+    open_file,
+    open_read_only,
+    open_unwritable,
+)
 from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.file_owner import refuse_planted_link
@@ -76,16 +82,14 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 def connect_memory(path: Path | None) -> sqlite3.Connection:
-    """Open a copy of the file in memory, for a disk that can't be written; an empty store for None.
+    """Open a copy of the file in memory, for one that can't be written; an empty store for None.
 
-    Raises StoreError for a file with a journal, which only SQLite on a writable disk can fold in.
+    Raises sqlite3.Error for a journal that only a process that may write can fold in.
     """
     connection = open_file(":memory:")
     try:
         if path is not None and path.exists() and path.stat().st_size:
-            if journal_size(path):
-                raise StoreError(f"store '{path}' can't be read while its disk can't be written")
-            with closing(open_read_only(path, immutable=True)) as source:
+            with closing(open_unwritable(path)) as source:
                 source.backup(connection)
     except BaseException:
         connection.close()

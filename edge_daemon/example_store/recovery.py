@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import ForeignFileError, connect, connect_memory
 from edge_daemon.example_store.process_lock import StoreLock
+from edge_daemon.example_store.store_file import may_write
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import (
     CorruptStoreError,
@@ -32,9 +33,11 @@ log = logging.getLogger(__name__)
 
 
 def connect_or_recover(
-    path: Path, busy_s: float, now: Callable[[], datetime]
+    path: Path, busy_s: float, now: Callable[[], datetime], *, to_read: bool = False
 ) -> tuple[sqlite3.Connection, StoreError | None]:
     """Open the file, or a copy in memory with the error of a disk that can't be written.
+
+    With `to_read` it is also a copy where only this user may not write.
 
     A corrupt file is replaced by a new one with its readable rows, and kept as
     `<name>.corrupt-<UTC time>`. A file that never was a store is refused. Raises StoreError.
@@ -44,6 +47,8 @@ def connect_or_recover(
     except (ForeignFileError, LockedStoreError):
         raise
     except StoreError as disk_error:
+        if to_read and os.access(path, os.R_OK) and not may_write(path):
+            return _connect_memory(path), disk_error
         if not disk_refuses(path):
             raise
         log.warning(

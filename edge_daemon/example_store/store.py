@@ -67,7 +67,7 @@ class ExampleStore:
         The readable part of a corrupt file goes into a new one; the old one is kept as
         `<name>.corrupt-<UTC time>`. While the disk is full or read-only the examples are in memory, and
         each change is refused. So it is without `create` while there is no file: none is made, and the
-        store is empty.
+        store is empty; and with a file that this user may only read.
         """
         store = cls(path, busy_s=busy_s, recover=True, create=create)
         if store.damaged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -23,6 +24,19 @@ def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection
 def open_existing(path: Path) -> sqlite3.Connection:
     """Open the file to read from it. Unlike `open_read_only` it leaves no new journal beside the file."""
     return open_file(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True)
+
+
+def may_write(path: Path) -> bool:
+    """Return whether this user may write the file, and the journal that SQLite keeps beside it."""
+    return os.access(path, os.W_OK) and os.access(Path(os.path.realpath(path)).parent, os.W_OK | os.X_OK)
+
+
+def open_unwritable(path: Path) -> sqlite3.Connection:
+    """Open a file that this user may not write, also one that another process has open.
+
+    SQLite refuses a journal that only a writer can fold in, as one that its process has left.
+    """
+    return open_read_only(path, immutable=not journal_size(path))
 
 
 def copy_database(path: Path, copy: Path) -> None:
@@ -50,6 +64,6 @@ def is_database(path: Path) -> bool:
 
 
 def journal_size(path: Path) -> int:
-    """Return the size of the journal in bytes; 0 without one."""
-    journal = Path(f"{path}-wal")
+    """Return the size of the journal in bytes; 0 without one. It is beside the file, not beside a link."""
+    journal = Path(f"{os.path.realpath(path)}-wal")
     return journal.stat().st_size if journal.exists() else 0

@@ -15,7 +15,10 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.models.registry import DEFAULT_MODEL, find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
+from tests.harness.as_nobody import in_child_as_nobody
+from tests.harness.open_folders import open_to_others
 from tests.harness.shared_files import shared_path
+from tests.harness.small_disk import SmallDisk
 
 FORMER = "edge_embedder_v1"
 
@@ -115,6 +118,26 @@ def test_no_journal_is_left_beside_the_store(path: Path) -> None:
     teach(path, FORMER)
     assert configured_model(config(path)) == FORMER
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_store_that_this_user_may_only_read_keeps_its_model(path: Path) -> None:
+    open_to_others(path.parent)
+    teach(path, FORMER)
+    path.parent.chmod(0o555)
+
+    def read() -> None:
+        assert configured_model(config(path)) == FORMER
+
+    in_child_as_nobody(read)
+    path.parent.chmod(0o755)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_store_on_a_read_only_disk_keeps_its_model(small_disk: SmallDisk) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    teach(path, FORMER)
+    small_disk.remount("ro")
+    assert configured_model(config(path)) == FORMER
 
 
 def test_an_open_store_keeps_its_locks(path: Path) -> None:

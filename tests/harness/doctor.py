@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.main import main
+from tests.harness.as_nobody import run_as_nobody
 
 ALL = (
     "python",
@@ -30,18 +29,6 @@ ALL = (
     "power",
 )
 BUTTON = "buttons=[{label: cat, pin: 17}]"
-AS_NOBODY = """
-import contextlib, io, os, sys
-from edge_daemon.cli.main import main
-if os.geteuid() == 0:
-    # Once before, so that all is imported: Python's own files may be closed to nobody.
-    with contextlib.redirect_stdout(io.StringIO()):
-        main(sys.argv[1:])
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 def run_check(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> tuple[int, Check]:
@@ -52,8 +39,7 @@ def run_check(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> 
 
 def run_check_as_nobody(only: str, *settings: str) -> tuple[int, Check]:
     """Return the same from a process of the user nobody."""
-    command = [sys.executable, "-c", AS_NOBODY, *_words(only, settings)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_as_nobody(*_words(only, settings))
     return done.returncode, _found(only, done.stdout)
 
 
