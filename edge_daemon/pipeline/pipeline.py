@@ -238,7 +238,8 @@ class Pipeline:
     def _handle_command(self, command: Command) -> Iterator[events.Event]:
         match command:
             case commands.LearnScene():
-                self._required_scenes().learn(command, self._changes.next_number())
+                number = self._changes.next_number()
+                self._required_scenes().learn(command, number, self._changes.waits_before)
             case commands.ShowScene():
                 yield from self._required_scenes().show(command)
             case commands.ForgetScene():

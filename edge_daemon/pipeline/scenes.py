@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,11 +33,12 @@ class PendingScenePress(Struct, eq=False):
 
     `former` holds the scenes before the press once it is stored. `seq` is that of the last frame.
     `deadline_s` (monotonic) is the end of the wait for the store's lock. `number` is that of the press among
-    presses and changes.
+    presses and changes; it is not stored while an earlier change waits for the store.
     """
 
     command: LearnScene
     number: int
+    must_wait: Callable[[int], bool]
     waiting: list[str]
     learned: dict[str, LearnedScene] = {}
     former: dict[str, LearnedScene | None] = {}
@@ -54,12 +55,15 @@ class Scenes:
         self._press: PendingScenePress | None = None
         self._undoable: PendingScenePress | None = None
 
-    def learn(self, command: LearnScene, number: int) -> None:
-        """Begin a press with this number. Raises RequestError while another one waits for frames."""
+    def learn(self, command: LearnScene, number: int, must_wait: Callable[[int], bool]) -> None:
+        """Begin a press with this number. Raises RequestError while another one waits for frames.
+
+        `must_wait` returns whether a change with a lower number waits for the store.
+        """
         if self._press is not None:
             raise RequestError("a scene is being learned; wait for its reply")
         chosen = self._chosen(command.region)
-        self._press = PendingScenePress(command, number, [scene.region for scene in chosen])
+        self._press = PendingScenePress(command, number, must_wait, [scene.region for scene in chosen])
         for scene in chosen:
             scene.begin_press(command.pressed_s)
 
@@ -184,6 +188,8 @@ class Scenes:
         now = self._clock.monotonic()
         if press.deadline_s is None:
             press.deadline_s = now + CHANGE_TIMEOUT_S
+        if press.must_wait(press.number):
+            return
         try:
             with self._transaction():
                 stored = {name: self._scenes[name].store(each) for name, each in press.learned.items()}

@@ -101,6 +101,10 @@ class PendingChanges:
         self._read_made(next(self._numbers))
         return next(self._numbers)
 
+    def waits_before(self, number: int) -> bool:
+        """Return whether a command with a lower number waits for the store."""
+        return any(each.number < number for each in self._pending)
+
     @property
     def latest_made(self) -> int:
         """Highest number of the changes of the examples that were made and not undone; 0 without one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -121,6 +122,17 @@ class Table:
         frame = Frame(pixels, self.seq, self.clock.monotonic(), self.clock.utc())
         self.happened += self.pipeline.process(frame, instructions)
 
+    def show_until_classified(self, then: Callable[[], None]) -> None:
+        """Show a frame, and call `then` between its classification and its scene."""
+        self.clock.advance(0.2)
+        self.seq += 1
+        frame = Frame(self.table.picture(), self.seq, self.clock.monotonic(), self.clock.utc())
+        self.happened = []
+        for event in self.pipeline.process(frame, ()):
+            self.happened.append(event)
+            if isinstance(event, events.Classified):
+                then()
+
     def _lazy(self, image: Image) -> LazyPicture:
         height, width = image.shape[:2]
 
@@ -186,7 +198,8 @@ class TwoRegions:
 
     def press(self) -> None:
         """Press the scene of both regions."""
-        self.scenes.learn(commands.LearnScene(self.clock.monotonic(), GPIO), number=1)
+        command = commands.LearnScene(self.clock.monotonic(), GPIO)
+        self.scenes.learn(command, 1, must_wait=lambda number: False)
 
     def replies(self) -> list[events.CommandReply]:
         """Return the replies since the last `show`."""

@@ -48,7 +48,7 @@ class Sequence:
         """Do a random step."""
         choices: tuple[Callable[[], None], ...] = (
             *(self.press, self.press, self.burst, self.clear, self.merge, self.imported, self.scene),
-            *(self.undo, self.undo, self.undo, self.lock, self.wait, self.restart),
+            *(self.undo, self.undo, self.undo, self.lock, self.release_in_frame, self.wait, self.restart),
         )
         chosen = self._random.choice(choices)
         self.steps.append(chosen.__name__)
@@ -100,6 +100,14 @@ class Sequence:
         if self._locked_s == float("inf"):
             self._lock.enter_context(locked(self._table.store))
             self._locked_s = self._table.clock.monotonic()
+
+    def release_in_frame(self) -> None:
+        """Let the lock end after the changes were tried; half the time it is taken again after the frame."""
+        was_locked = self._locked_s != float("inf")
+        self._table.show_until_classified(self._lock.close)
+        self._locked_s = float("inf")
+        if was_locked and self._random.random() < 0.5:
+            self.lock()
 
     def unlock(self) -> None:
         self._lock.close()
