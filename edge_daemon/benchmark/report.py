@@ -6,7 +6,8 @@ import csv
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,41 @@ from edge_daemon.benchmark.stages import BASELINE, WHOLE
 from edge_daemon.benchmark.startup import Start
 from edge_daemon.benchmark.statistics import Percentiles, Size
 from edge_daemon.domain.errors import EdgeError
+from edge_daemon.system.atomic_file import check_new_file
 
 _BOARD = Path("/proc/device-tree/model")
 _PROCESSORS = Path("/proc/cpuinfo")
+
+
+_FIXED_COLUMNS = frozenset({"date", "commit", "machine", "model", "examples", "frames", "size", "start_ms"})
+_COLUMN_OF_BROKER = "captured_to_label_p99_ms"
+
+
+def check_csv(path: Path, *, broker: bool) -> None:
+    """Raise the EdgeError of `append_to` before the run, as far as it is known then. No file is made."""
+    if not os.path.lexists(path):
+        check_new_file(path)
+        return
+    with _csv_errors(path):
+        if path.is_file() or path.is_dir():  # opening a pipe would wait for its reader
+            path.open("a").close()
+        header = _header(path)
+    if header and not (set(header) >= _FIXED_COLUMNS and (_COLUMN_OF_BROKER in header) == broker):
+        raise _other_columns(path)
+
+
+@contextmanager
+def _csv_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise EdgeError(f"{path} can't be written: {exc.strerror}") from exc
+    except csv.Error as exc:
+        raise EdgeError(f"{path} can't be written: it is no CSV file") from exc
+
+
+def _other_columns(path: Path) -> EdgeError:
+    return EdgeError(f"{path} has other columns than this run; give a new name")
 
 
 def commit() -> str:
@@ -146,19 +179,15 @@ class BenchmarkReport:
         Raises EdgeError, also for a file with other columns, such as those of a run without a broker.
         """
         row = self._row()
-        try:
+        with _csv_errors(path):
             header = _header(path)
             if header not in ([], list(row)):
-                raise EdgeError(f"{path} has other columns than this run; give a new name")
+                raise _other_columns(path)
             with path.open("a", newline="") as file:
                 writer = csv.DictWriter(file, list(row))
                 if not header:
                     writer.writeheader()
                 writer.writerow(row)
-        except OSError as exc:
-            raise EdgeError(f"{path} can't be written: {exc.strerror}") from exc
-        except csv.Error as exc:
-            raise EdgeError(f"{path} can't be written: it is no CSV file") from exc
 
     def _row(self) -> dict[str, object]:
         figures = self.as_json()

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +16,15 @@ from edge_daemon.benchmark.boot_time import read_boot, table
 from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
 from edge_daemon.benchmark.label_latency import measure_presses
-from edge_daemon.benchmark.report import BenchmarkReport
+from edge_daemon.benchmark.report import BenchmarkReport, check_csv
 from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
 from edge_daemon.benchmark.statistics import frame_size
 from edge_daemon.benchmark.taught_store import fill_store
 from edge_daemon.cli.option_values import read_count
+from edge_daemon.cli.progress import Steps, erase_line
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.counted import counted
 
 MAX_PRESSES = 200
 MAX_STARTS = 5
@@ -55,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-daemon-bench-") as folder, _broker(args.set) as broker:
         words = [*args.set, *broker, *_isolated(Path(folder))]
         report = _measure(args, words, Path(folder))
+    erase_line(sys.stderr)
     print(json.dumps(report.as_json()) if args.json else report.table())
     if args.csv is not None:
         report.append_to(args.csv)
@@ -63,15 +67,29 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> BenchmarkReport:
     config = load_config(args.config, words)
+    broker = config.mqtt.host is not None
+    if args.csv is not None:
+        check_csv(args.csv, broker=broker)
+    steps = Steps("bench", 6 if broker else 5)
+    steps.begin(counted(args.examples, "stored example"))
     fill_store(config, args.examples)
+    steps.begin(f"the stages of {counted(args.frames, 'frame')}")
     stages = Stages(config, args.examples)
     times = stages.measure(args.frames)
     stages.close()
+    steps.begin(f"{counted(args.frames, 'frame')} of the whole daemon")
     throughput = measure_throughput(config, folder, args.frames)
-    broker = config.mqtt.host is not None
     config_words = [] if args.config is None else ["--config", str(args.config)]
     settings = [part for word in words for part in ("--set", word)]
     starts = max(1, min(MAX_STARTS, args.frames // 50))
+    steps.begin(counted(starts, "start"))
+    start = measure_start(config, [*config_words, *settings], folder, starts)
+    ages = None
+    if broker:
+        steps.begin("the age of labels")
+        ages = measure_ages(config, folder, max(args.frames, 100), throughput.frame_ms)
+    presses = min(args.frames, MAX_PRESSES)
+    steps.begin(counted(presses, "press", "presses"))
     return BenchmarkReport(
         stages.embedder.space,
         args.examples,
@@ -80,9 +98,9 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Benchm
         broker,
         times,
         throughput,
-        start=measure_start(config, [*config_words, *settings], folder, starts),
-        ages=measure_ages(config, folder, max(args.frames, 100), throughput.frame_ms) if broker else None,
-        presses=measure_presses(config, folder, min(args.frames, MAX_PRESSES)),
+        start=start,
+        ages=ages,
+        presses=measure_presses(config, folder, presses),
     )
 
 

@@ -70,6 +70,22 @@ class Progress:
         redraw(self.stream, f"{self.what} [{bar}] {done}/{total}{left}")
 
 
+@dataclass(slots=True)
+class Steps:
+    """Steps of long work that differ in length. Nothing is written if `stream` can't erase a line."""
+
+    what: str
+    total: int
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    number: int = 0
+
+    def begin(self, step: str) -> None:
+        """Show the next step in place of the last one; `erase_line` removes it."""
+        self.number += 1
+        if can_redraw(self.stream):
+            redraw(self.stream, f"{self.what}: {self.number} of {self.total}, {step}")
+
+
 def draw_transfer(name: str, done: int, total: int) -> None:
     """Print the progress of a transfer; erase it at the end."""
     if can_redraw(sys.stderr):

@@ -257,11 +257,11 @@ def _unit(row: Vector) -> Vector:
 
 def write_dataset(store: ExampleStore, path: Path, form: Form = "ml5", space: str | None = None) -> int:
     """Write the examples of one space; return their number. Raises ArchiveError, OutputError."""
-    rows: dict[str, list[Vector]] = {}
-    for example in store.examples(_only_space(store, space), thumbnails=False):
-        rows.setdefault(example.label, []).append(_unit(example.embedding))
-    matrices = {label: np.stack(vectors) for label, vectors in rows.items()}
-    with new_file(path) as file:
+    with new_file(path) as file:  # first: it refuses a file that can't be made
+        rows: dict[str, list[Vector]] = {}
+        for example in store.examples(_only_space(store, space), thumbnails=False):
+            rows.setdefault(example.label, []).append(_unit(example.embedding))
+        matrices = {label: np.stack(vectors) for label, vectors in rows.items()}
         if form == "ml5":
             _write_ml5(file, matrices, _only_space(store, space))
         else:

@@ -35,7 +35,8 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         raise OutputError(f"can't write {path}: {exc.strerror}; give another place") from exc
 
 
-def _check_folder(path: Path) -> None:
+def check_new_file(path: Path) -> None:
+    """Raise OutputError for a folder in which no file can be made, before the work that fills the file."""
     folder = path.parent
     try:
         is_there = folder.is_dir()
@@ -68,7 +69,7 @@ def rewritten_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
 def check_rewritten_file(path: Path, mark: bytes) -> None:
     """Raise the OutputError of `rewritten_file` before the work that fills the file."""
     _refuse_other(path, mark)
-    _check_folder(path)
+    check_new_file(path)
 
 
 @contextmanager

@@ -11,11 +11,13 @@ import pytest
 
 from edge_daemon.benchmark.end_to_end import FrameAges, Throughput
 from edge_daemon.benchmark.label_latency import PressTimes
-from edge_daemon.benchmark.report import BenchmarkReport
+from edge_daemon.benchmark.report import BenchmarkReport, check_csv
 from edge_daemon.benchmark.stages import BASELINE, WHOLE
 from edge_daemon.benchmark.startup import Start
 from edge_daemon.benchmark.statistics import Percentiles
 from edge_daemon.domain.errors import EdgeError
+from tests.harness.as_nobody import in_child_as_nobody
+from tests.harness.open_folders import open_to_others
 
 TWO = Percentiles(2.0, 3.0, 4.0)
 
@@ -75,6 +77,9 @@ def test_rows_of_a_csv_file_share_one_header(tmp_path: Path) -> None:
 def test_a_file_with_other_columns_stays_as_it_is(tmp_path: Path, content: str) -> None:
     path = tmp_path / "board.csv"
     path.write_text(content)
+    for broker in (True, False):
+        with pytest.raises(EdgeError, match=r"board\.csv"):
+            check_csv(path, broker=broker)
     with pytest.raises(EdgeError, match=r"board\.csv"):
         report().append_to(path)
     assert path.read_text() == content
@@ -83,6 +88,9 @@ def test_a_file_with_other_columns_stays_as_it_is(tmp_path: Path, content: str) 
 def test_a_run_without_a_broker_has_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "board.csv"
     report(FrameAges(TWO, TWO, 9)).append_to(path)
+    check_csv(path, broker=True)
+    with pytest.raises(EdgeError, match="has other columns than this run"):
+        check_csv(path, broker=False)
     with pytest.raises(EdgeError, match="has other columns than this run"):
         report().append_to(path)
 
@@ -101,6 +109,7 @@ def test_a_row_can_be_written_to_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
+        check_csv(pipe, broker=False)
         report().append_to(pipe)
         assert len(os.read(reader, 65536).splitlines()) == 2
     finally:
@@ -110,3 +119,26 @@ def test_a_row_can_be_written_to_a_pipe(tmp_path: Path) -> None:
 def test_csv_file_that_cannot_be_written_is_an_error_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(EdgeError, match=r"no-folder/board\.csv can't be written"):
         report().append_to(tmp_path / "no-folder" / "board.csv")
+
+
+def test_the_check_makes_no_file(tmp_path: Path) -> None:
+    check_csv(tmp_path / "board.csv", broker=True)
+    with pytest.raises(EdgeError, match=f"there is no folder {tmp_path}/no-folder"):
+        check_csv(tmp_path / "no-folder" / "board.csv", broker=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_and_a_folder_that_this_user_may_not_write_are_refused(tmp_path: Path) -> None:
+    open_to_others(tmp_path)
+    closed = tmp_path / "closed.csv"
+    closed.touch(mode=0o444)
+    tmp_path.chmod(0o555)
+
+    def refuse() -> None:
+        with pytest.raises(EdgeError, match=r"closed\.csv can't be written: Permission denied"):
+            check_csv(closed, broker=True)
+        with pytest.raises(EdgeError, match="no permission to write in"):
+            check_csv(tmp_path / "new.csv", broker=True)
+
+    in_child_as_nobody(refuse)
+    tmp_path.chmod(0o755)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from edge_daemon.cli.main import main
 from tests.harness.shared_files import shared_path
+from tests.harness.terminal import shown_on_a_terminal
 
 
 def test_bench_times_each_stage_against_the_baseline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +25,34 @@ def test_bench_times_each_stage_against_the_baseline(capsys: pytest.CaptureFixtu
     assert figures["press_to_disk_ms"]["p50"] > 0
     assert main(words) == 0
     assert "whole frame / baseline interpreter" in capsys.readouterr().out
+
+
+def test_a_file_that_can_not_be_written_is_refused_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("my notes\n")
+    for name, fault in (
+        ("nowhere/board.csv", "there is no folder"),
+        ("notes.txt", "has other columns than this run"),
+        ("", "Is a directory"),
+    ):
+        assert main(["bench", "--csv", str(tmp_path / name), "--set", "model.name=/nowhere.tflite"]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert fault in line
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_terminal_shows_the_step(tmp_path: Path) -> None:
+    model = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
+    words = ["--frames", "5", "--examples", "30", "--set", f"model.name={model}"]
+    file = tmp_path / "board.csv"
+    lines = shown_on_a_terminal("bench", *words, "--set", "mqtt.host=null", "--csv", str(file))
+    assert "bench: 1 of 5, " in lines[0]
+    assert "bench: 5 of 5, " in lines[0]
+    assert not [line for line in lines if "bench:" in line.rpartition("\x1b[K")[2]]
+    header, row = file.read_text().splitlines()
+    assert header.startswith("date,commit,")
+    assert row
 
 
 @pytest.mark.parametrize("option", ["--frames", "--examples"])

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
-import os
-import struct
-import subprocess
 import sys
-import termios
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +15,7 @@ from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.registry import Manifest
 from edge_daemon.models.web_transfer import ProgressCallback
 from tests.harness.shared_files import shared_path
+from tests.harness.terminal import shown_on_a_terminal
 
 
 class _Terminal(io.StringIO):
@@ -89,22 +84,6 @@ def test_a_transfer_that_ends_early_leaves_no_line(
     assert "%" not in shown.rpartition("\x1b[K")[2]
 
 
-def _shown_on_a_terminal(*arguments: str) -> list[str]:
-    """Run the command on a terminal; return the lines that stay there, and every state of a bar."""
-    master, slave = os.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 300, 0, 0))
-    command = [sys.executable, "-m", "edge_daemon", *arguments]
-    process = subprocess.Popen(command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"})
-    os.close(slave)
-    shown = bytearray()
-    with suppress(OSError):  # the other end is closed
-        while piece := os.read(master, 4096):
-            shown += piece
-    os.close(master)
-    assert process.wait() == 0, shown
-    return shown.decode().split("\r\n")
-
-
 def test_neither_results_nor_warnings_are_written_behind_a_bar(tmp_path: Path) -> None:
     for label in ("trashnet6/glass", "trashnet6/metal", "trashnet6/paper"):
         folder = tmp_path / label.rpartition("/")[2]
@@ -119,7 +98,7 @@ def test_neither_results_nor_warnings_are_written_behind_a_bar(tmp_path: Path) -
         (["--unknown"], {"near, 2 shots"}),
         (["--leave-one-out", "--tune"], {"leave-one-out, 2 shots", "tune, 2 shots"}),
     ):
-        lines = _shown_on_a_terminal(*words, *options)
+        lines = shown_on_a_terminal(*words, *options)
         kept = [line.rpartition("\x1b[K")[2] for line in lines]
         assert sum("left out" in line for line in kept) == 2
         assert not [line for line in kept if "[#" in line or "[." in line]
