@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, p
 from edge_daemon.cli.session_report import write_session_page
 from edge_daemon.cli.shots import DEFAULT_SHOTS, choose_shots, read_shots
 from edge_daemon.cli.store_warnings import warn_of_other_store
+from edge_daemon.cli.tuning import tuning_rows
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ConfigError
@@ -87,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare the device's own evaluation with held-out pictures",
     )
     add("--report", type=Path, metavar="FILE", help="write a page with pictures (needs DIR)")
-    add("--tune", action="store_true", help="select classifier, k, metric and vote by cross-validation")
+    add("--tune", action="store_true", help="recommend classifier, k, metric and vote by cross-validation")
     add(
         "--sessions",
         action="store_true",
@@ -221,7 +223,8 @@ def _rows(
     if args.leave_one_out:
         yield from _leave_one_out(args, data)
     if args.tune:
-        yield from _tune(args, data)
+        seeds = partial(_seeds, args, "tune")
+        yield from tuning_rows(data, args.shots, seeds, config.classifier)
     if not (args.unknown or args.leave_one_out or args.tune):
         yield from _classifier_rows(args, _configured(config), data, scores)
 
@@ -293,13 +296,6 @@ def _leave_one_out(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str
             yield {"leave_one_out": accuracy, "held_out": held_out, "classifier": name, "shots": shots}
 
 
-def _tune(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
-    for shots in args.shots:
-        selected = few_shot.tune(data, shots, _seeds(args, "tune", shots))
-        accuracy = float(np.mean([each for _, each in selected]))
-        yield {"tuned": [name for name, _ in selected], "shots": shots, "accuracy": accuracy}
-
-
 def _as_line(row: Mapping[str, object]) -> str:
     kept_values = {
         key: value for key, value in row.items() if key not in ("confusion", "recalls") and value is not None
@@ -312,6 +308,8 @@ def _as_text(value: object) -> str:
         return f"{value:.3f}"
     if isinstance(value, list):
         return (" to " if isinstance(value[0], float) else ", ").join(_as_text(each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({count})" for name, count in value.items())
     return str(value)
 
 

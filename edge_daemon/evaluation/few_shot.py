@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -185,19 +186,35 @@ def leave_one_out_accuracies(data: Dataset, shots: int, seeds: Iterable[int]) ->
         }
 
 
-def tune(data: Dataset, shots: int, seeds: Iterable[int]) -> list[tuple[str, float]]:
-    """Select from GRID by cross-validation on the training set.
+@dataclass(frozen=True, slots=True)
+class TuningDraw:
+    """The choice of one draw and its accuracy on the test set.
 
-    Returns the selection and its test accuracy per seed.
+    `correct` has the number of held-out training examples that each choice of GRID classifies correctly.
     """
-    chosen = []
+
+    choice: str
+    accuracy: float
+    correct: Mapping[str, int]
+
+
+def tune(data: Dataset, shots: int, seeds: Iterable[int]) -> list[TuningDraw]:
+    """Select from GRID by cross-validation on the training set, once per seed."""
+    draws = []
     for seed in seeds:
         part = split(data, shots, seed)
         correct = cross_validate(build_index(data, part.train), _build_grid)
-        best = max(correct, key=lambda each: int(correct[each].sum()))
+        counts = {name: int(flags.sum()) for name, flags in correct.items()}
+        best = max(counts, key=counts.__getitem__)
         confusion = evaluate_split(data, GRID[best], part)
-        chosen.append((best, float(np.trace(confusion) / confusion.sum())))
-    return chosen
+        draws.append(TuningDraw(best, float(np.trace(confusion) / confusion.sum()), counts))
+    return draws
+
+
+def most_frequent(draws: Sequence[TuningDraw]) -> str:
+    """Return the choice of most draws; among equals, the one with the most correct examples in all draws."""
+    votes = Counter(draw.choice for draw in draws)
+    return max(votes, key=lambda name: (votes[name], sum(draw.correct[name] for draw in draws)))
 
 
 def _build_grid(examples: EmbeddingIndex) -> dict[str, Classifier]:

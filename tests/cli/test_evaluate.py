@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import datetime
 from html.parser import HTMLParser
@@ -87,10 +88,23 @@ def test_near_and_far_ood_are_measured(tmp_path: Path, capsys: pytest.CaptureFix
 def test_leave_one_out_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 12)
     rows = lines(capsys, str(hands), "--leave-one-out", "--tune", "--shots", "6", "--seeds", "2")
-    assert [row.get("classifier") for row in rows] == ["knn", "centroid", "linear", "auto", None]
+    assert [row.get("classifier") for row in rows] == ["knn", "centroid", "linear", "auto", None, None]
     assert abs(rows[1]["leave_one_out"] - rows[1]["held_out"]) < 0.3
     assert rows[3]["leave_one_out"] == rows[2]["leave_one_out"]
-    assert len(rows[4]["tuned"]) == 2
+    assert sum(rows[4]["tuned"].values()) == rows[5]["draws"] == 2
+    assert rows[4]["tuned"][rows[5]["best"]] == rows[5]["chosen"]
+
+
+def test_tuning_ends_with_one_recommendation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "hands", "data/signdigits10", 8)
+    words = ["evaluate", str(hands), "--tune", "--shots", "2,4", "--seeds", "2"]
+    assert main([*words, "--set", "classifier.type=centroid"]) == 0
+    *draws, last = capsys.readouterr().out.splitlines()
+    assert [line.partition("  shots ")[2][:1] for line in draws] == ["2", "4"]
+    assert re.fullmatch(r"recommendation edge-daemon config set classifier\.type=.*  draws 2  shots 4", last)
+    settings = [word for word in last.partition("  best ")[0].split() if word.startswith("classifier.")]
+    assert main([*words, *(word for each in settings for word in ("--set", each))]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"recommendation keep {settings[0]}")
 
 
 class Page(HTMLParser):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_daemon.cli.tuning import choice_settings
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation import few_shot
-from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset
+from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset, TuningDraw
 from edge_daemon.learning.open_set_classifier import make_classifier
 
 
@@ -74,17 +75,26 @@ def test_tuning_does_not_use_the_test_set() -> None:
     part = few_shot.split(data, 6, 0)
     changed = data.vectors.copy()
     changed[part.test] = changed[part.test][:, ::-1]
-    ((first, _),) = few_shot.tune(data, 6, [0])
-    ((second, _),) = few_shot.tune(Dataset(changed, data.class_ids, data.labels), 6, [0])
-    assert first == second
+    (first,) = few_shot.tune(data, 6, [0])
+    (second,) = few_shot.tune(Dataset(changed, data.class_ids, data.labels), 6, [0])
+    assert first.choice == second.choice
+    assert first.correct == second.correct
+
+
+def test_the_choice_of_most_draws_wins_and_among_equals_the_one_with_more_correct_examples() -> None:
+    draws = [
+        TuningDraw("centroid", 0.5, {"centroid": 9, "linear": 8}),
+        TuningDraw("linear", 0.5, {"centroid": 3, "linear": 7}),
+    ]
+    assert few_shot.most_frequent(draws) == "linear"
+    assert few_shot.most_frequent([*draws, draws[0]]) == "centroid"
 
 
 def test_each_choice_of_tuning_has_the_values_of_the_configuration() -> None:
     for name in few_shot.GRID:
-        if name.startswith("knn"):
-            type_name, k, metric, vote = name.split()
-            keys = {"type": type_name, "k": k.removeprefix("k="), "metric": metric, "vote": vote}
-            load_config(None, [f"classifier.{key}={value}" for key, value in keys.items()])
+        settings = choice_settings(name)
+        load_config(None, [f"classifier.{key}={value}" for key, value in settings.items()])
+        assert set(settings) == ({"type", "k", "metric", "vote"} if name.startswith("knn") else {"type"})
 
 
 def test_leave_one_out_accuracy_is_close_to_held_out_accuracy() -> None:
