@@ -30,14 +30,26 @@ class Interface:
 
 
 def interfaces(root: Path = Path("/")) -> list[Interface]:
-    """Return the hardware interfaces; without any, the virtual ones except loopback."""
+    """Return the hardware interfaces; without any, the virtual ones except loopback and internal bridges."""
     found: dict[bool, list[Interface]] = {True: [], False: []}
     for folder in sorted(root.glob("sys/class/net/*")):
-        if read_line(folder / "type") != "772":  # ARPHRD_LOOPBACK
+        is_loopback = read_line(folder / "type") == "772"  # ARPHRD_LOOPBACK
+        if not (is_loopback or _is_internal_bridge(folder)):
             wireless = (folder / "wireless").exists() or (folder / "phy80211").exists()
             link = Interface(folder.name, wireless, _has_link(folder))
             found[(folder / "device").exists()].append(link)
     return found[True] or found[False]
+
+
+def _is_internal_bridge(folder: Path) -> bool:
+    """Return whether it is a bridge without a hardware interface, as those of Docker and libvirt."""
+    return (folder / "bridge").exists() and not _reaches_hardware(folder)
+
+
+def _reaches_hardware(folder: Path) -> bool:
+    if (folder / "device").exists():
+        return True
+    return any(_reaches_hardware(lower) for lower in folder.glob("lower_*"))
 
 
 def _has_link(folder: Path) -> bool:
@@ -79,15 +91,17 @@ def is_blocked(root: Path = Path("/")) -> bool:
 def has_address(root: Path = Path("/")) -> bool:
     """Return whether the device has an IPv4 route or an IPv6 address of global or site scope.
 
-    If neither file can be read, an address is assumed.
+    Those of internal bridges do not count. If neither file can be read, an address is assumed.
     """
     routes, addresses = read_line(root / "proc/net/route"), read_line(root / "proc/net/if_inet6")
     if routes is None and addresses is None:
         return True
-    if len((routes or "").splitlines()) > 1:  # the first line holds the names of the columns
-        return True
+    names = [
+        row.split()[0] for row in (routes or "").splitlines()[1:]
+    ]  # the first line has the columns' names
     rows = [row.split() for row in (addresses or "").splitlines()]
-    return any(len(row) == 6 and row[3] in ("00", "40") for row in rows)  # scope: global, site
+    names += [row[5] for row in rows if len(row) == 6 and row[3] in ("00", "40")]  # scope: global, site
+    return not all(_is_internal_bridge(root / "sys/class/net" / name) for name in names)
 
 
 def own_address(

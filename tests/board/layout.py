@@ -53,6 +53,14 @@ def lay_link(root: Path, name: str, *, carrier: str, wireless: bool = False, vir
         (root / folder / "phy80211").mkdir()
 
 
+def lay_bridge(root: Path, name: str, *ports: str) -> None:
+    """Write the files of a bridge; of a port only its link below the bridge."""
+    lay_link(root, name, carrier="1", virtual=True)
+    (root / f"sys/class/net/{name}/bridge").mkdir()
+    for port in ports:
+        (root / f"sys/class/net/{name}/lower_{port}").symlink_to(f"../{port}")
+
+
 def lay_loopback(root: Path) -> None:
     """Write the files of the loopback, which is always up."""
     write(root, "sys/class/net/lo/type", "772\n")

@@ -17,13 +17,14 @@ from edge_daemon.board.network import (
     own_address,
     power_saving,
 )
-from tests.board.layout import lay_link, lay_loopback, lay_route, write
+from tests.board.layout import lay_bridge, lay_link, lay_loopback, lay_route, write
 
 
 def lay_wifi(root: Path, carrier: str) -> None:
     lay_loopback(root)
     lay_link(root, "wlan0", carrier=carrier, wireless=True)
-    lay_link(root, "docker0", carrier="1", virtual=True)
+    lay_link(root, "veth1", carrier="1", virtual=True)
+    lay_bridge(root, "docker0", "veth1")
 
 
 def test_a_board_with_wifi_in_use(tmp_path: Path) -> None:
@@ -41,6 +42,14 @@ def test_a_machine_with_virtual_interfaces_alone_has_a_network(tmp_path: Path) -
     lay_route(tmp_path, "eth0\t00000000\t0101A8C0")
 
     assert link_fault(tmp_path) is None
+
+
+def test_a_container_that_runs_docker_has_its_own_network_alone(tmp_path: Path) -> None:
+    lay_bridge(tmp_path, "docker0")
+    assert link_fault(tmp_path) == "there is no network interface"
+
+    lay_link(tmp_path, "eth0", carrier="1", virtual=True)
+    assert interfaces(tmp_path) == [Interface("eth0", False, True)]
 
 
 def test_wifi_without_an_access_point(tmp_path: Path) -> None:
@@ -79,6 +88,28 @@ def test_a_link_without_an_address(tmp_path: Path) -> None:
     lay_route(tmp_path)
 
     assert "wlan0 has a link but no address" in (link_fault(tmp_path) or "")
+
+
+def test_a_route_of_docker_s_bridge_is_no_address_of_the_device(tmp_path: Path) -> None:
+    lay_wifi(tmp_path, "1")
+    lay_route(tmp_path, "docker0\t000011AC\t00000000")
+    write(tmp_path, "proc/net/if_inet6", "fd000000000000000000000000000001 03 40 00 80 docker0\n")
+    assert link_fault(tmp_path) == "wlan0 has a link but no address: does the network's DHCP server answer?"
+
+    lay_route(tmp_path, "docker0\t000011AC\t00000000", "wlan0\t0001A8C0\t00000000")
+    assert link_fault(tmp_path) is None
+
+
+def test_a_bridge_or_vlan_on_a_hardware_interface_gives_the_device_its_address(tmp_path: Path) -> None:
+    lay_link(tmp_path, "eth0", carrier="1")
+    lay_link(tmp_path, "eth0.5", carrier="1", virtual=True)
+    (tmp_path / "sys/class/net/eth0.5/lower_eth0").symlink_to("../eth0")
+    lay_bridge(tmp_path, "br0", "veth1", "eth0")
+    lay_bridge(tmp_path, "br1", "eth0.5")
+    lay_link(tmp_path, "ppp0", carrier="1", virtual=True)
+    for name in ("br0", "eth0.5", "br1", "ppp0"):
+        lay_route(tmp_path, f"{name}\t00000000\t0101A8C0")
+        assert link_fault(tmp_path) is None, name
 
 
 def test_an_ipv6_address_is_enough(tmp_path: Path) -> None:
