@@ -323,7 +323,7 @@ def import_picamera2() -> tuple[Any, Any]:
         if exc.name == "picamera2" and "Raspberry Pi" not in read_board().name:
             raise CameraError(
                 "picamera2 is missing; only a Raspberry Pi has it, for its camera module. For a USB camera "
-                "run `sudo edge-daemon config set camera.type=v4l2`"
+                "set camera.type to v4l2, in the configuration or with --set camera.type=v4l2"
             ) from exc
         raise CameraError(
             f"picamera2 can't be imported ({exc}); run `sudo apt install python3-picamera2` "

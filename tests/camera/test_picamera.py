@@ -326,7 +326,7 @@ def test_a_fault_while_closing_is_logged_and_not_raised(
     ("board", "said"),
     [
         ("Raspberry Pi 4 Model B Rev 1.5", "apt install python3-picamera2"),
-        ("", "config set camera.type=v4l2"),
+        ("", r"set camera\.type to v4l2, in the configuration or with --set camera\.type=v4l2$"),
     ],
 )
 def test_without_picamera2_the_error_says_what_to_do_on_this_board(

@@ -58,8 +58,8 @@ def _connection_hint(host: str, port: int) -> str:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     if host in _THIS_MACHINE and shutil.which("mosquitto", path=path) is None:
         return (
-            "no broker is installed here: `sudo apt install mosquitto`, or name the one to use, such as "
-            "`sudo edge-daemon config set mqtt.host=broker.local`"
+            "no broker is installed here: `sudo apt install mosquitto`, or set mqtt.host to the one to "
+            "use, in the configuration or with --set mqtt.host=broker.local"
         )
     tried = (
         f"try `mosquitto_sub -h {host} -p {port} -t '#' -C 1`, and " if shutil.which("mosquitto_sub") else ""
