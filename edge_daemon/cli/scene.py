@@ -21,8 +21,8 @@ from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.json_input import decode_json
 
-TIMEOUT_S = 15.0
-"""Longest wait for the reply; a press takes up to 13 s with a slow camera."""
+TIMEOUT_S = 30.0
+"""Longest wait for the reply; a press takes up to 28.6 s with a slow camera."""
 
 _EPILOG = """\
 Without an action, the state of each region's scene is shown. `learn` takes the next frames as the scene: let

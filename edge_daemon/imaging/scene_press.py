@@ -11,6 +11,7 @@ from edge_daemon.imaging.scene_change import CellMask, Planes, is_dark, moved
 from edge_daemon.imaging.scene_reference import MIN_CELLS, SceneReference
 
 if TYPE_CHECKING:
+    from edge_daemon.domain.frame_timing import FrameTiming
     from edge_daemon.domain.types import Image
 
 PRESS_FRAMES = 7
@@ -19,11 +20,11 @@ PRESS_FRAMES = 7
 TIMEOUT_S = 4.0
 """Longest time from the press to its last picture: a hand may leave the view meanwhile."""
 
-FIRST_TIMEOUT_S = 8.5
-"""The same while no picture has come: the slowest camera is asked every four seconds, and answers in 4.5."""
-
 SLOW_FRAMES, SLOW_TIMEOUT_S = 3, 13.0
 """The same for a camera of at most two frames a second."""
+
+SLOW_PERIODS = 5.5
+"""The same in periods of a still slower one: three, one for a hand and one for a picture to arrive."""
 
 _INTERVAL_S = 0.12
 _SLOW_INTERVAL_S = 0.5
@@ -33,11 +34,13 @@ _MAX_MOVED_SHARE = 0.01
 class ScenePress:
     """Collects the pictures of a region after a press at `pressed_s` (monotonic). Pure, one owning thread.
 
-    Motion starts the collection again. `restless` marks cells that always move, such as leaves.
+    Motion starts the collection again. `timing` is that of the camera. `restless` marks cells that always
+    move, such as leaves.
     """
 
-    def __init__(self, pressed_s: float, restless: CellMask | None = None) -> None:
+    def __init__(self, pressed_s: float, timing: FrameTiming, restless: CellMask | None = None) -> None:
         self._pressed_s = pressed_s
+        self._timing = timing
         self._restless = restless
         self._pictures: list[Image] = []
         self._first: Planes | None = None
@@ -68,15 +71,19 @@ class ScenePress:
 
     def check_time(self, now: float) -> None:
         """Raise RequestError if the time is over."""
-        if self._first is None:
-            timeout_s = FIRST_TIMEOUT_S
-        else:
-            timeout_s = SLOW_TIMEOUT_S if self._is_slow() else TIMEOUT_S
+        timeout_s = self._timeout_s()
         if now - self._pressed_s <= timeout_s:
             return
         if self._moved:
             raise RequestError("something moved; press again with nothing in view")
-        raise RequestError(f"no still picture came within {timeout_s:g} s of the press; press again")
+        raise RequestError(f"no still picture came within {timeout_s:.3g} s of the press; press again")
+
+    def _timeout_s(self) -> float:
+        if self._first is None:
+            return self._timing.frame_wait_s
+        if self._is_slow():
+            return max(SLOW_TIMEOUT_S, SLOW_PERIODS * self._timing.period_s)
+        return TIMEOUT_S
 
     def _is_slow(self) -> bool:
         """Return whether the pictures come slowly; so does a second one that has not come yet."""

@@ -18,6 +18,7 @@ from edge_daemon.domain.commands import (
     LabelSample,
 )
 from edge_daemon.domain.errors import RequestError
+from edge_daemon.domain.frame_timing import FrameTiming
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
@@ -104,6 +105,7 @@ class Pipeline:
         }
         self._snapshots = Snapshots(encode)
         self._camera = CameraOutage(clock, stale_s)
+        self._timing = FrameTiming()
         self._ready = False
         self._frame_size: tuple[int, int] | None = None
         self._store_poll = StorePoll(trainer, clock.monotonic())
@@ -131,7 +133,7 @@ class Pipeline:
             self._make_copy()
         now = self._clock.monotonic()
         for region in self._regions.values():
-            yield from region.pop_finished(now, idle=frame is None)
+            yield from region.pop_finished(now, self._timing.frame_wait_s, idle=frame is None)
         yield from self._store_poll.advance(now)
         if self._fleet is not None:
             yield from self._fleet.advance()
@@ -164,6 +166,7 @@ class Pipeline:
 
     def _process_frame(self, frame: Frame) -> Iterator[events.Event]:
         self._frame_size = frame.size
+        self._timing.add(frame.captured_s, self._clock.monotonic())
         if self._ready and (fault := self._misfit(frame.size)):
             yield from self._check_camera(fault)
             return
@@ -206,8 +209,8 @@ class Pipeline:
         now = self._clock.monotonic()
         if reason := fault or self._camera.stale_reason(now):
             yield from self._lose_camera(reason)
-        yield from self._labeller.expire_pending(now)
-        yield from self._snapshots.expire(now)
+        yield from self._labeller.expire_pending(now, self._timing.frame_wait_s)
+        yield from self._snapshots.expire(now, self._timing.frame_wait_s)
         if self._scenes is not None:
             yield from self._scenes.expire(now)
 
@@ -239,7 +242,7 @@ class Pipeline:
         match command:
             case commands.LearnScene():
                 number = self._changes.next_number()
-                self._required_scenes().learn(command, number, self._changes.waits_before)
+                self._required_scenes().learn(command, number, self._timing, self._changes.waits_before)
             case commands.ShowScene():
                 yield from self._required_scenes().show(command)
             case commands.ForgetScene():

@@ -245,9 +245,11 @@ class RegionPipeline:
         if self._static_scene is not None:
             self._static_scene.reset()
 
-    def pop_finished(self, now: float, *, idle: bool = False) -> Sequence[ObjectPassed | CommandReply]:
-        """Return the events of the objects that passed by `now` (monotonic); `idle`: no frame waits."""
-        return () if self._tracker is None else self._tracker.pop_finished(now, idle=idle)
+    def pop_finished(
+        self, now: float, wait_s: float, *, idle: bool = False
+    ) -> Sequence[ObjectPassed | CommandReply]:
+        """Return the events of the objects that passed by `now`; see `ObjectTracker.pop_finished`."""
+        return () if self._tracker is None else self._tracker.pop_finished(now, wait_s, idle=idle)
 
     def trigger(self, command: Trigger) -> None:
         """Start an object. Raises RequestError where objects are not triggered."""
@@ -275,7 +277,7 @@ class RegionPipeline:
 
     def set_tracker(self, make: TrackerFactory, now: float) -> list[ObjectPassed | CommandReply]:
         """Replace the tracker; return the last events of the old one, with replies to all its triggers."""
-        happened = [*self.reset(now), *self.pop_finished(math.inf, idle=True)]
+        happened = [*self.reset(now), *self.pop_finished(math.inf, 0.0, idle=True)]
         self._tracker = make(self.name)
         return happened
 

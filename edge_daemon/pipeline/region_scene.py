@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import Event, SceneChanged, SceneLearned, SceneStatus
+from edge_daemon.domain.frame_timing import FrameTiming
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame, region_prefix
 from edge_daemon.imaging.regions import Box
@@ -113,9 +114,9 @@ class RegionScene:
         if self._learned is not None and self._learned.learned_s is not None:
             self._learned = replace(self._learned, learned_at=self._learned.learned_at + step)
 
-    def begin_press(self, pressed_s: float) -> None:
-        """Learn the scene from the frames captured after `pressed_s` (monotonic)."""
-        self._press = ScenePress(pressed_s, self._model.restless)
+    def begin_press(self, pressed_s: float, timing: FrameTiming) -> None:
+        """Learn the scene from the frames captured after `pressed_s` (monotonic), of a camera's `timing`."""
+        self._press = ScenePress(pressed_s, timing, self._model.restless)
 
     def continue_press(self, frame: Frame, image: Image) -> LearnedScene | None:
         """Give the press a frame; return the new scene once it is learned. It is not stored or used yet.

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from edge_daemon.domain.commands import ForgetScene, LearnScene, ShowScene, Undo
 from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
 from edge_daemon.domain.events import CommandReply, Event, SceneChanged, SceneLearned
+from edge_daemon.domain.frame_timing import FrameTiming
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 from edge_daemon.imaging.regions import Box
@@ -38,6 +39,7 @@ class PendingScenePress(Struct, eq=False):
 
     command: LearnScene
     number: int
+    timing: FrameTiming
     must_wait: Callable[[int], bool]
     waiting: list[str]
     learned: dict[str, LearnedScene] = {}
@@ -55,17 +57,21 @@ class Scenes:
         self._press: PendingScenePress | None = None
         self._undoable: PendingScenePress | None = None
 
-    def learn(self, command: LearnScene, number: int, must_wait: Callable[[int], bool]) -> None:
+    def learn(
+        self, command: LearnScene, number: int, timing: FrameTiming, must_wait: Callable[[int], bool]
+    ) -> None:
         """Begin a press with this number. Raises RequestError while another one waits for frames.
 
-        `must_wait` returns whether a change with a lower number waits for the store.
+        `timing` is that of the camera. `must_wait` returns whether a change with a lower number waits for the
+        store.
         """
         if self._press is not None:
             raise RequestError("a scene is being learned; wait for its reply")
         chosen = self._chosen(command.region)
-        self._press = PendingScenePress(command, number, must_wait, [scene.region for scene in chosen])
+        regions = [scene.region for scene in chosen]
+        self._press = PendingScenePress(command, number, timing, must_wait, regions)
         for scene in chosen:
-            scene.begin_press(command.pressed_s)
+            scene.begin_press(command.pressed_s, timing)
 
     def show(self, command: ShowScene) -> Iterator[Event]:
         """Reply with the state of the scenes."""
@@ -169,7 +175,7 @@ class Scenes:
         self._end_undo(region)
         if press is not None and press.learned.pop(region, None) is not None:
             press.waiting.append(region)
-            scene.begin_press(self._clock.monotonic())
+            scene.begin_press(self._clock.monotonic(), press.timing)
 
     def _end_undo(self, region: str) -> None:
         """Leave a region out of the undo of the press: the camera or its box was moved since."""

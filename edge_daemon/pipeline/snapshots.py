@@ -9,15 +9,11 @@ from edge_daemon.domain.commands import TakeSnapshot
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, Event, Snapshot
 from edge_daemon.domain.types import Frame
-from edge_daemon.imaging.scene_press import SLOW_TIMEOUT_S
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 MAX_WAITING = 64
-
-FRAME_TIMEOUT_S = SLOW_TIMEOUT_S
-"""Longest time that a request waits for a frame: a network camera may take over five seconds."""
 
 
 class Snapshots:
@@ -33,11 +29,11 @@ class Snapshots:
             raise RequestError("too many snapshots are waiting for a frame")
         self._waiting.append((now, command))
 
-    def expire(self, now: float) -> Iterator[Event]:
-        """Reply to the requests that no frame followed in time."""
-        while self._waiting and now - self._waiting[0][0] > FRAME_TIMEOUT_S:
+    def expire(self, now: float, wait_s: float) -> Iterator[Event]:
+        """Reply to the requests that no frame followed within `wait_s`."""
+        while self._waiting and now - self._waiting[0][0] > wait_s:
             command = self._waiting.pop(0)[1]
-            yield CommandReply(command, error=f"no frame came within {FRAME_TIMEOUT_S:g} s of the request")
+            yield CommandReply(command, error=f"no frame came within {wait_s:.3g} s of the request")
 
     def take(self, frame: Frame) -> Iterator[Event]:
         """Yield the snapshot of a frame and the reply, for each request."""

@@ -17,7 +17,6 @@ from edge_daemon.domain.events import AnotherSessionAdvised, CommandReply, Event
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Observation, Prediction
 from edge_daemon.example_store.record import ExampleRecord
-from edge_daemon.imaging.scene_press import SLOW_TIMEOUT_S
 from edge_daemon.learning.quality.evaluation import ONE_SESSION
 from edge_daemon.learning.quality.uncertain_samples import UncertainSample, UncertainSamples
 from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
     from edge_daemon.teaching.taught_view import FindView, TaughtView
 
 MAX_PENDING = 64
-
-FRAME_TIMEOUT_S = 5.0
-"""Longest time that a press waits for a frame, of a camera with a frame every two seconds or more often."""
-
-TIMEOUT_PERIODS = 2.5
-"""The same in periods of a slower camera: a frame of a network camera arrives up to a period late."""
 
 RECENT_FRAMES = 4
 """Frames kept per region: debouncing a press takes longer than a fast camera's frame interval."""
@@ -123,7 +116,6 @@ class Labeller:
         self._uncertain = UncertainSamples(shrink)
         self._recent: deque[Observation] = deque(maxlen=RECENT_FRAMES * regions)
         self._pending = PendingLabels()
-        self._timeout_s = FRAME_TIMEOUT_S
         self._evaluation_due = True
         self._pictures_added = False
         self._evaluated_s = -math.inf
@@ -133,8 +125,6 @@ class Labeller:
 
     def remember(self, observation: Observation) -> None:
         """Keep an observation for presses that refer to it later."""
-        if self._recent and (period_s := observation.frame.captured_s - self._recent[-1].frame.captured_s):
-            self._timeout_s = min(max(FRAME_TIMEOUT_S, TIMEOUT_PERIODS * period_s), SLOW_TIMEOUT_S)
         self._recent.append(observation)
 
     def offer_uncertain(self, observation: Observation, prediction: Prediction) -> UncertainSampleKept | None:
@@ -159,10 +149,10 @@ class Labeller:
             labelled = self._label(press.command, observation, number=press.number)
             yield from reply_on_error(press.command, labelled)
 
-    def expire_pending(self, now: float) -> Iterator[Event]:
-        """Reply to the presses that no frame followed in time."""
-        for press in self._pending.pop_expired(now - self._timeout_s):
-            error = f"no frame came within {self._timeout_s:.3g} s of the press"
+    def expire_pending(self, now: float, wait_s: float) -> Iterator[Event]:
+        """Reply to the presses that no frame followed within `wait_s`."""
+        for press in self._pending.pop_expired(now - wait_s):
+            error = f"no frame came within {wait_s:.3g} s of the press"
             yield CommandReply(press.command, error=error)
 
     @property

@@ -24,8 +24,6 @@ MAX_WAITING = 16
 MAX_NUMBERS = 4096
 """Latest numbers in the median of an object: one that never leaves takes no more memory."""
 
-_TRIGGER_TIMEOUT_S = 5.0
-
 _CENTRED_POWER = 2
 
 _SHARPNESS = 3
@@ -129,10 +127,12 @@ class ObjectTracker(Protocol):
     def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
         """Add the prediction of the object in this frame."""
 
-    def pop_finished(self, now: float, *, idle: bool = False) -> list[ObjectPassed | CommandReply]:
+    def pop_finished(
+        self, now: float, wait_s: float, *, idle: bool = False
+    ) -> list[ObjectPassed | CommandReply]:
         """Return the events of the objects that have passed by `now` (monotonic), and replies to triggers.
 
-        `idle` says that no frame waits to be processed.
+        A trigger waits at most `wait_s` for a frame. `idle` says that no frame waits to be processed.
         """
 
     def trigger(self, command: Trigger) -> None:
@@ -180,7 +180,9 @@ class MotionGate:
         if self._current is not None:
             self._current.add(frame, prediction, visibility)
 
-    def pop_finished(self, now: float, *, idle: bool = False) -> list[ObjectPassed | CommandReply]:
+    def pop_finished(
+        self, now: float, wait_s: float, *, idle: bool = False
+    ) -> list[ObjectPassed | CommandReply]:
         """Return the events of the objects that have left the zone."""
         passed, self._passed = self._passed, []
         return [event for votes in passed for event in _passed_events(self._region, votes, now)]
@@ -199,7 +201,7 @@ class MotionGate:
         """Finish the present object and relearn the background."""
         self._close()
         self._detector.reset()
-        return self.pop_finished(now)
+        return self.pop_finished(now, 0.0)
 
     def _close(self) -> None:
         if self._current is not None:
@@ -210,7 +212,7 @@ class MotionGate:
 class TriggerWindow:
     """Makes one object of each trigger: the frames captured within `window_s` after it, or until the next.
 
-    At least one frame is used, even if it is captured later. Without a frame for 5 s, the reply is an error.
+    At least one frame is used, even if it is captured later. Without a frame in time, the reply is an error.
     All frames have the same weight. A window ends with the first frame captured after it: on a busy board
     its own frames may be processed late.
     """
@@ -231,9 +233,11 @@ class TriggerWindow:
         for votes in self._receiving(frame.captured_s):
             votes.add(frame, prediction, visibility)
 
-    def pop_finished(self, now: float, *, idle: bool = False) -> list[ObjectPassed | CommandReply]:
+    def pop_finished(
+        self, now: float, wait_s: float, *, idle: bool = False
+    ) -> list[ObjectPassed | CommandReply]:
         """Return the events of the objects whose window has ended, in the order of their triggers."""
-        finished = [index for index in range(len(self._open)) if self._is_over(index, now, idle)]
+        finished = [index for index in range(len(self._open)) if self._is_over(index, now, wait_s, idle)]
         finished_pairs = [self._open[index] for index in finished]
         self._open = [pair for index, pair in enumerate(self._open) if index not in finished]
         return [
@@ -272,10 +276,10 @@ class TriggerWindow:
                 receiving.append(votes)
         return receiving
 
-    def _is_over(self, index: int, now: float, idle: bool) -> bool:
+    def _is_over(self, index: int, now: float, wait_s: float, idle: bool) -> bool:
         command, votes = self._open[index]
         if not votes.frames:
-            return now - command.pressed_s > _TRIGGER_TIMEOUT_S
+            return now - command.pressed_s > wait_s
         later = any(other.frames for _, other in self._open[index + 1 :])
         end_s = command.pressed_s + self._window_s
         return later or self._seen_s > end_s or (idle and now > end_s)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, Instruction, Origin
+from edge_daemon.domain.frame_timing import FrameTiming
 from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
@@ -199,7 +200,7 @@ class TwoRegions:
     def press(self) -> None:
         """Press the scene of both regions."""
         command = commands.LearnScene(self.clock.monotonic(), GPIO)
-        self.scenes.learn(command, 1, must_wait=lambda number: False)
+        self.scenes.learn(command, 1, FrameTiming(), must_wait=lambda number: False)
 
     def replies(self) -> list[events.CommandReply]:
         """Return the replies since the last `show`."""

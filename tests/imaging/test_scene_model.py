@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import RequestError
+from edge_daemon.domain.frame_timing import FrameTiming
 from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.imaging.scene_model import ABSORBED_S, SAMPLE_S, SceneModel, SceneUpdate
 from edge_daemon.imaging.scene_press import ScenePress
@@ -260,7 +261,7 @@ def test_a_line_of_pixels_has_no_scene_and_can_be_taught(size: tuple[int, int]) 
         assert model.update(line, float(second)) is None
     assert model.state == "learning"
     with pytest.raises(RequestError, match="too few for a scene"):
-        ScenePress(0.0).add(line, 1.0)
+        ScenePress(0.0, FrameTiming()).add(line, 1.0)
 
 
 def test_people_who_walk_through_a_real_scene_are_not_a_part_of_it() -> None:

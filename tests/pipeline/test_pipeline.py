@@ -113,6 +113,7 @@ def test_lost_camera_is_reported_once_and_resets_the_label(bench: Bench) -> None
 
 def test_camera_without_frames_counts_as_lost_and_pending_presses_get_a_reply(bench: Bench) -> None:
     bench.show(RED)
+    bench.show(RED)
     assert list(bench.pipeline.process(None, (bench.press("red"),))) == []
     bench.clock.advance(6)
     lost, reply = list(bench.pipeline.process(None, ()))

@@ -11,11 +11,11 @@ import pytest
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import ClockSet
+from edge_daemon.domain.frame_timing import FRAME_WAIT_S
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel
-from edge_daemon.imaging.scene_press import FIRST_TIMEOUT_S
 from edge_daemon.pipeline.region_scene import RegionScene
 from edge_daemon.teaching.stored_scenes import StoredScenes
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
@@ -64,7 +64,7 @@ def test_a_press_in_the_dark_is_refused_and_one_without_frames_expires(table: Ta
     assert "dark" in table.reply.error
     table.show()
     table.happened = list(table.pipeline.process(None, [table.press_scene()]))
-    table.clock.advance(FIRST_TIMEOUT_S + 0.1)
+    table.clock.advance(FRAME_WAIT_S + 0.1)
     table.happened = list(table.pipeline.process(None, []))
     assert table.reply.error is not None
 

@@ -8,8 +8,8 @@ import pytest
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, TakeSnapshot, Undo
+from edge_daemon.domain.frame_timing import MAX_FRAME_WAIT_S
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.pipeline.snapshots import FRAME_TIMEOUT_S
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_an_undo_of_a_numbered_change_withdraws_no_press(bench: Bench, store: Ex
 def test_a_snapshot_that_finds_no_frame_gets_an_error(bench: Bench) -> None:
     bench.show(RED)
     assert run(bench, TakeSnapshot(GPIO), commands.CameraFailed("unplugged")) == []
-    bench.clock.advance(FRAME_TIMEOUT_S + 0.1)
+    bench.clock.advance(MAX_FRAME_WAIT_S + 0.1)
     (reply,) = run(bench)
     assert reply.error == "no frame came within 13 s of the request"
     bench.show(RED)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 PERIOD_S = 0.1
+WAIT_S = 5.0
 NUT = Prediction("nut", {"nut": 1.0}, 0.9)
 Spans = Sequence[tuple[float, float]]
 
@@ -52,7 +53,7 @@ class Belt:
         if visibility:
             self.voted.append(self.seq)
             self.tracker.add_vote(frame, prediction, visibility)
-        self.events += self.tracker.pop_finished(self.now)
+        self.events += self.tracker.pop_finished(self.now, WAIT_S)
 
     def run(self, *starts: float, length: float = 0.3, step: float = 0.05, frames: int = 40) -> None:
         """Move blocks from these positions to the right."""
@@ -214,8 +215,8 @@ def test_a_late_frame_still_counts_for_a_trigger() -> None:
 def test_a_trigger_without_a_frame_gets_an_error_reply() -> None:
     belt = Beam()
     command = belt.broken()
-    assert belt.tracker.pop_finished(belt.now + 4.9) == []
-    (reply,) = belt.tracker.pop_finished(belt.now + 5.1)
+    assert belt.tracker.pop_finished(belt.now + WAIT_S - 0.1, WAIT_S) == []
+    (reply,) = belt.tracker.pop_finished(belt.now + WAIT_S + 0.1, WAIT_S)
     assert isinstance(reply, CommandReply)
     assert reply.command == command
     assert "no frame" in str(reply.error)
@@ -323,7 +324,7 @@ def test_frames_of_a_window_that_are_processed_late_vote_too(lag_s: float) -> No
         frame = Frame(_picture([]), number, captured_s, datetime(2026, 1, 1, tzinfo=UTC))
         if window.update(frame.image, frame):
             window.add_vote(frame, Prediction(label, {label: 1.0}, 0.9), 1.0)
-        found += window.pop_finished(captured_s + lag_s)
+        found += window.pop_finished(captured_s + lag_s, WAIT_S)
     event = found[0]
     assert isinstance(event, ObjectPassed)
     assert (event.label, event.frames) == ("bolt", 3)
