@@ -42,7 +42,7 @@ def _recommendation(
     words = " ".join(f"classifier.{key}={value}" for key, value in settings.items())
     is_set = all(str(getattr(configured, key)) == value for key, value in settings.items())
     return {
-        "recommendation": f"keep {words}" if is_set else f"edge-daemon config set {words}",
+        "recommendation": f"keep {words}" if is_set else f"set {words}",
         "best": best,
         "chosen": sum(draw.choice == best for draw in draws),
         "draws": len(draws),

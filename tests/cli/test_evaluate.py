@@ -101,7 +101,7 @@ def test_tuning_ends_with_one_recommendation(tmp_path: Path, capsys: pytest.Capt
     assert main([*words, "--set", "classifier.type=centroid"]) == 0
     *draws, last = capsys.readouterr().out.splitlines()
     assert [line.partition("  shots ")[2][:1] for line in draws] == ["2", "4"]
-    assert re.fullmatch(r"recommendation edge-daemon config set classifier\.type=.*  draws 2  shots 4", last)
+    assert re.fullmatch(r"recommendation set classifier\.type=.*  draws 2  shots 4", last)
     settings = [word for word in last.partition("  best ")[0].split() if word.startswith("classifier.")]
     assert main([*words, *(word for each in settings for word in ("--set", each))]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"recommendation keep {settings[0]}")
