@@ -123,9 +123,12 @@ class _Output:
         cells += [] if view.time_s is None else [f"{view.time_s:.1f} s"]
         cells += [] if region == WHOLE_FRAME else [region]
         share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
-        cells += [printable(prediction.label), share, f"similarity {prediction.similarity:.2f}"]
+        cells.append(printable(prediction.label))
+        if not self.class_ids:
+            return "\t".join([*cells, share, f"similarity {prediction.similarity:.2f}"])
+        # The similarity to a model's own class is its confidence.
         class_id = self.class_ids.get(prediction.label)
-        return "\t".join([*cells, f"class {class_id}"] if class_id is not None else cells)
+        return "\t".join([*cells, share, f"class {class_id}"] if class_id is not None else cells)
 
     def _ranking_lines(self, prediction: Prediction) -> list[str]:
         rows = prediction.ranking[: self.topk] if self.topk else ()

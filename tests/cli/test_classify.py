@@ -220,7 +220,7 @@ def test_a_models_own_classes_have_their_numbers(capsys: pytest.CaptureFixture[s
         assert labels[each["class_id"]] == each["label"]
     assert main(["classify", "--model", LIGHT, "--topk", "2", photo]) == 0
     line, *ranking = capsys.readouterr().out.splitlines()
-    assert line.split("\t")[-1] == f"class {row['class_id']}"
+    assert line.split("\t") == [photo, row["label"], f"{row['confidence']:.0%}", f"class {row['class_id']}"]
     assert [text.split(maxsplit=2)[1] for text in ranking] == [str(e["class_id"]) for e in row["ranking"][:2]]
 
 
@@ -231,6 +231,8 @@ def test_a_rejected_picture_has_no_number_and_taught_labels_have_none(
     settings = ["--set", "classifier.type=pretrained", "--set", "classifier.unknown=0.999"]
     (row,) = classify(capsys, "--set", f"model.name={LIGHT}", *settings, photo)
     assert (row["label"], row["class_id"]) == ("unknown", None)
+    assert main(["classify", "--set", f"model.name={LIGHT}", *settings, photo]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{photo}\tunknown"
     store = ["--set", f"store.path={tmp_path / 's.sqlite'}", "--set", f"model.name={LIGHT}"]
     assert main(["examples", *store, "add", "cat", photo]) == 0
     capsys.readouterr()
