@@ -107,7 +107,8 @@ class StatusReporter:
 
 
 def _log_label(event: events.LabelChanged) -> None:
-    log.info("%s%s (%.0f %%)", region_prefix(event.region), event.label, event.confidence * 100)
+    share = f" ({event.confidence * 100:.0f} %)" if event.confidence else ""
+    log.info("%s%s%s", region_prefix(event.region), event.label, share)
 
 
 def _log_low_power(event: events.PowerLow) -> None:

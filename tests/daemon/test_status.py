@@ -64,3 +64,9 @@ def test_a_changed_label_is_logged_with_its_region(
     caplog.set_level(logging.INFO)
     StatusReporter(Notifier({})).handle(events.LabelChanged(region, "cup", None, 0.9, 1, NOON, 5.0))
     assert caplog.messages == [line]
+
+
+def test_unknown_is_logged_without_a_confidence(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    StatusReporter(Notifier({})).handle(events.LabelChanged("frame", "unknown", "cup", 0.0, 1, NOON, 5.0))
+    assert caplog.messages == ["unknown"]
