@@ -213,7 +213,7 @@ def test_the_list_needs_no_model(shell: Shell, tmp_path: Path, capsys: pytest.Ca
 def test_the_list_says_what_its_evaluation_holds_for(shell: Shell) -> None:
     shell.run("import", shared_path("images/imprinting/train"))
     assert {one["sessions"] for one in shell.ask("list")} == {1}
-    assert "measured in one session; show it once more in other light or on another day" in shell.error
+    assert "measured in one session; show each thing again in other light or on another day" in shell.error
     with ExampleStore(shell.store_path) as store, store.transaction():
         for each in list(store):
             earlier = each.created_at - timedelta(days=1)

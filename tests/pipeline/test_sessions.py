@@ -16,7 +16,7 @@ from tests.harness.pipeline_harness import Bench
 
 REDS = ((230, 30, 30), (230, 110, 30), (230, 30, 110), (150, 30, 30), (230, 90, 90))
 GREENS = ((30, 230, 30), (110, 230, 30), (30, 230, 110), (30, 150, 30), (90, 230, 90))
-ONE_SESSION = "measured in one session; show it once more in other light or on another day"
+ONE_SESSION = "measured in one session; show each thing again in other light or on another day"
 ELSEWHERE = "show it once more in other light or on another day"
 MINUTE, DAY = 60.0, 24 * 3600.0
 
@@ -51,7 +51,7 @@ def test_an_accuracy_of_one_session_says_so(bench: Bench) -> None:
     assert found.accuracy == 1.0
     assert found.recommendation is not None
     assert found.recommendation.another_session
-    assert found.recommendation.reason == f"it is recognised, {ONE_SESSION}"
+    assert found.recommendation.reason == f"it is recognised, measured in one session; {ELSEWHERE}"
 
 
 def test_two_sessions_predict_each_other(bench: Bench) -> None:

@@ -136,7 +136,7 @@ def test_the_page_says_what_the_evaluation_holds_for(site: WebHarness, visit: Vi
     hint = page.locator("#recommendation")
     expect(hint).to_contain_text(
         re.compile(
-            "measured in one session; show it once more in other light or on another day", re.IGNORECASE
+            "measured in one session; show each thing again in other light or on another day", re.IGNORECASE
         )
     )
     with ExampleStore(site.stage.store_path) as store, store.transaction():

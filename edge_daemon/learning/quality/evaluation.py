@@ -10,10 +10,10 @@ import numpy.typing as npt
 from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
 from edge_daemon.learning.quality.leave_one_session_out import LeaveOneSessionOutScores
-from edge_daemon.learning.quality.recommendation import ELSEWHERE, GOOD_RECALL, recommend_next_label
+from edge_daemon.learning.quality.recommendation import GOOD_RECALL, recommend_next_label
 from edge_daemon.learning.sampling import Doubles, Flags, Ints, dense_rank, unique
 
-ONE_SESSION = f"measured in one session; {ELSEWHERE}"
+ONE_SESSION = "measured in one session; show each thing again in other light or on another day"
 """Meaning of an accuracy within one session."""
 
 ACROSS_SESSIONS = "measured across sessions: each one is predicted by the others"
