@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from edge_daemon.cli.checks import gpio as checks_gpio
+from edge_daemon.cli.checks.all import CHECKS, run_checks
+from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.main import main
+from edge_daemon.config.schema import load_config
 from edge_daemon.panel.pin_factory import gpio_fault
 from tests.harness import fake_picamera2
 from tests.harness.doctor import ALL, BUTTON, run_check, run_check_as_nobody
@@ -94,6 +97,16 @@ def test_a_camera_library_that_can_not_be_imported_is_named_before_the_camera_is
     assert words in check.detail
     assert way_out in check.detail
     assert "\n" not in check.detail
+
+
+def test_a_camera_without_its_library_refers_to_the_check_of_the_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    others = [name for name in CHECKS if name not in ("python", "camera")]
+    library, camera = run_checks(load_config(overrides=["camera.type=picamera2"]), skip=others)
+    assert (library.name, library.state) == ("python", "failed")
+    assert camera == Check("camera", "failed", "not tried: see python")
 
 
 def test_imported_libraries_are_shown(

@@ -46,12 +46,17 @@ def run_checks(
         "camera": {"picture": picture},
         "gpio": {"watch_s": watch_buttons_s},
     }
+    camera_faults: dict[str, str] = {}
     for name, check in CHECKS.items():
         if name not in skip:
             try:
                 yield check(config, **options.get(name, {}))
             except CameraError as exc:
-                yield Check(name, "failed", str(exc), camera_hint(config))
+                first = camera_faults.setdefault(str(exc), name)
+                if first == name:
+                    yield Check(name, "failed", str(exc), camera_hint(config))
+                else:
+                    yield Check(name, "failed", f"not tried: see {first}")
             except (EdgeError, OSError) as exc:
                 yield Check(name, "failed", str(exc), _HINTS.get(name, ""))
 
