@@ -100,7 +100,7 @@ def write_page(
     parts = [
         f"<h1>{counted(len(data.class_ids), 'picture')}, {counted(len(data.labels), 'label')}</h1>",
         heading.as_html(),
-        "<p>The pictures to learn and to test are drawn at random: in another session the accuracy is lower.",
+        "<p>Training and test pictures are drawn at random: in another session the accuracy is lower.",
         *(_classifier_parts(data, scores, thumbnail) if scores else _as_list(lines)),
         "<h2>Map of the pictures</h2>",
         *_map(data, thumbnail),

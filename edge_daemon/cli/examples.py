@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--form", choices=["ml5", "tfjs"], default="ml5", help="form of the JSON (default: ml5)"
     )
     export.add_argument("--space", metavar="ID", help="embedding space for JSON, if the store has several")
-    fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into NAME.zip, over MQTT")
+    fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into a zip, over MQTT")
     add_fetch_arguments(fetch)
     add_action(actions, "list", _list, "show the number of examples and the evaluation of each label")
     rename = add_action(actions, "rename", _rename, "give all examples of a label another label")

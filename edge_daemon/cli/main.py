@@ -63,7 +63,7 @@ class _CommandParser(_Parser):
 COMMANDS = {
     "run": "run the daemon",
     "demo": "run a simulated device that is taught and tested",
-    "try": "open the page for a camera of this machine or browser, with its own empty store",
+    "try": "serve the page for a camera of this machine or browser, with its own empty store",
     "watch": "show the MQTT messages of a device live",
     "sort": "eject each object by its label, through GPIO outputs",
     "keys": "hold down the key of a device's label, on a virtual keyboard",

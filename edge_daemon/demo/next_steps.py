@@ -36,7 +36,7 @@ def next_commands(prefix: Path | None = None) -> list[tuple[str, str]]:
     activates = not _is_on_path(prefix / "bin" / NAME) and activate.exists()
     called = NAME if activates else program(prefix)
     steps = [
-        (f"{called} try", "opens the page for a camera of this machine, to teach it"),
+        (f"{called} try", "serves the page for a camera of this machine, to teach it"),
         (f"{called} models recommend", "measures which model suits this machine"),
         (f"{called} --help", "lists all commands"),
     ]

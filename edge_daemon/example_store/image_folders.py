@@ -187,7 +187,7 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
         warn_of_others(folder, content.others)
     else:
         inner = next((path for path in content.others if path.is_dir()), None)
-        hint = f" but folders; is '{folder}' the folder to import?" if inner else "; left out"
+        hint = f", only folders; is '{folder}' the folder to import?" if inner else "; left out"
         log.warning("folder '%s' holds no pictures%s", folder, hint)
     return content.images
 

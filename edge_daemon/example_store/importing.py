@@ -95,7 +95,7 @@ class ImportLabels:
             return check_label(self._renames.get(name, name))
         except LabelError as exc:
             self.rejection = LabelError(f"{where}{exc}")
-            problem = f"{where}{exc}; left out, take it in with --rename OLD=NEW"
+            problem = f"{where}{exc}; left out; --rename OLD=NEW imports it"
             if self._report is None:
                 log.warning("%s", problem)
             else:

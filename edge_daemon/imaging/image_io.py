@@ -296,7 +296,7 @@ def _error_text(error: Exception, max_pixels: int = MAX_PIXELS) -> str:
         case FileNotFoundError():
             return "does not exist"
         case IsADirectoryError():
-            return "is a folder, not an image"
+            return "is a folder, not an image; name the pictures in it"
         case PermissionError():
             return "may not be read by this user"
         case OSError(errno=number, strerror=text) if number is not None:

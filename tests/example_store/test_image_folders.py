@@ -174,6 +174,7 @@ def test_a_folder_above_the_label_folders_is_named(tmp_path: Path, caplog: pytes
     write_tree(tmp_path / "set" / "train", {"cat": 1})
     with pytest.raises(ArchiveError, match="holds no pictures in label folders"):
         find_pictures(tmp_path / "set")
+    assert f"'{tmp_path}/set/train' holds no pictures, only folders; " in caplog.text
     assert f"is '{tmp_path}/set/train' the folder to import?" in caplog.text
 
 
