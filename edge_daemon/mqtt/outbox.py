@@ -222,8 +222,7 @@ class Outbox:
     def acknowledged(self, mid: int) -> None:
         """Remove a message that the broker has acknowledged."""
         self._unanswered_since_s = None
-        queued = self._sent.pop(mid, None)
-        if queued is not None:
+        if (queued := self._sent.pop(mid, None)) is not None:
             self.drop(queued)
         if not self._sent and not len(self._persistent):
             self._delete_finished()
@@ -243,16 +242,17 @@ class Outbox:
 
         Those in flight are copied. All stay in memory if the disk can't be written.
         """
-        in_flight = [q for q in self._sent.values() if q.message.durable and not self._is_stored(q)]
+        sent = [each for each in self._sent.values() if each.message.durable]
         stored, rejected, events = self._pop_events()
-        if not (in_flight or stored or rejected or events or self._persistent.misplaced):
+        held = sorted([*rejected, *(each for each in sent if not self._is_stored(each))], key=_by_number)
+        if not (held or stored or events or self._persistent.misplaced):
             return False
         self._persistent.rewind()  # `store` may give the rows of `stored` other numbers
         is_free = all(each.row is None for each in self._sent.values())
-        held = sorted([*rejected, *in_flight], key=_by_number)
+        copies = sorted([*stored, *(each for each in sent if self._is_stored(each))], key=_by_number)
         new = [*(each.message for each in held), *events]
         try:
-            dropped = self._persistent.store(new, [each.message for each in stored], may_move=is_free)
+            dropped = self._persistent.store(new, [each.message for each in copies], may_move=is_free)
         except sqlite3.Error as exc:
             self._log_disk_error(exc)
             lost = [each for each in stored if not self._is_stored(each)]
@@ -260,7 +260,8 @@ class Outbox:
                 self._queue.extendleft(reversed([*(each.message for each in (*lost, *rejected)), *events]))
         else:
             self._disk_failing = False
-            self._set_rows(held, self._persistent.rows_of_last(len(new)))
+            moved = [each for each in copies if not self._is_stored(each)]
+            self._set_rows([*moved, *held], self._persistent.rows_of_last(len(moved) + len(new)))
             with self._lock:
                 self._dropped += dropped
         return True

@@ -79,20 +79,61 @@ def test_a_connection_that_ends_then_keeps_the_order(sender: OutboxSender, path:
     assert sender.outbox.idle
 
 
-def test_events_in_flight_of_a_file_that_became_damaged_since_are_kept(
-    sender: OutboxSender, path: Path
-) -> None:
-    hang(sender, path)
+def damage(path: Path) -> None:
+    """Overwrite the tables of a file that is open."""
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * (path.stat().st_size - 4096))
+
+
+def test_events_in_flight_of_a_file_that_became_damaged_since_are_kept_in_order(
+    sender: OutboxSender, path: Path
+) -> None:
+    hang(sender, path)
+    damage(path)
     put(sender.outbox, 5)
     for now_s in (100.0, 200.0):
         sender.outbox.persist_unsent(now_s)
     sender.outbox.disconnected()
-    assert sorted(waiting(path)) == ["0", "1", "2", "5"]
+    assert waiting(path) == ["0", "1", "2", "5"]
+
+
+def test_events_in_flight_of_a_file_that_became_damaged_since_are_sent_once(
+    sender: OutboxSender, path: Path
+) -> None:
+    mids = hang(sender, path)
+    damage(path)
+    put(sender.outbox, 5)
+    sender.outbox.persist_unsent(100.0)
+    for mid in mids[:2]:
+        sender.outbox.acknowledged(mid)
+    put(sender.outbox, 6)
+    sender.outbox.disconnected()
+    assert waiting(path) == ["2", "5", "6"]
+    sender.outbox.connected()
+    sender.sent.clear()
+    assert sender.send_all() == ["2", "5", "6"]
+    assert sender.outbox.idle
+
+
+def test_an_event_refused_before_its_file_became_damaged_keeps_its_place(
+    sender: OutboxSender, path: Path
+) -> None:
+    mids = [*hang(sender, path), sender.send() or 0]
+    sender.outbox.retry(mids.pop(1))
+    damage(path)
+    put(sender.outbox, 5)
+    for now_s in (100.0, 106.0):
+        sender.outbox.persist_unsent(now_s)
+    assert waiting(path) == ["0", "1", "2", "3", "5"]
+    for mid in mids:
+        sender.outbox.acknowledged(mid)
+    before = len(sender.sent)
+    sender.send_all(110.0)
+    assert sender.sent[before:] == ["1", "5"]
+    assert waiting(path) == []
 
 
 def test_an_event_that_was_refused_before_the_hang_keeps_its_place(sender: OutboxSender, path: Path) -> None:
