@@ -19,8 +19,11 @@ from edge_daemon.system.sqlite import LockedStoreError
 
 log = logging.getLogger(__name__)
 
-CHANGE_TIMEOUT_S = 5.0
-"""Longest time that a change waits for the lock."""
+CHANGE_TIMEOUT_S = 120.0
+"""Longest time that a change waits for the lock: an import of 10,000 examples may hold it for a minute."""
+
+_WARNING_S = 5.0
+"""Time that a change waits before the log says so."""
 
 MAX_PENDING = 64
 
@@ -84,6 +87,7 @@ class PendingChanges:
         self._clock = clock
         self._live = live
         self._pending: deque[_Change] = deque()
+        self._is_warned = False
         self._settled: list[_Settled] = []
         """The changes that waited, until undos that wait behind them take them back, the next one last."""
         self._numbers = count(1)
@@ -178,7 +182,9 @@ class PendingChanges:
                 self._check_undo(pending)
                 happened = list(self._attempt(pending))
             except LockedStoreError as exc:
-                if self._clock.monotonic() < pending.deadline_s:
+                left_s = pending.deadline_s - self._clock.monotonic()
+                if left_s > 0:
+                    self._warn_once(pending, exc, left_s)
                     return
                 happened, is_made = [error_reply(pending.command, exc)], False
             except EdgeError as exc:
@@ -187,6 +193,12 @@ class PendingChanges:
             self._settle(pending, is_made)
             yield from happened
         self._settled.clear()
+        self._is_warned = False
+
+    def _warn_once(self, change: _Change, exc: LockedStoreError, left_s: float) -> None:
+        if not self._is_warned and left_s <= CHANGE_TIMEOUT_S - _WARNING_S:
+            self._is_warned = True
+            log.warning("%s waits: %s", type(change.command).__name__, exc)
 
     def _check_undo(self, change: _Change) -> None:
         """Raise RequestError for an undo of a change that was rejected."""

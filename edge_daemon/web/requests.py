@@ -21,8 +21,9 @@ from edge_daemon.system.json_input import decode_json
 MAX_IDS = 2000
 """As many as the page lists. Their digits have room in a body of 16 kB up to id 9,999,999."""
 MAX_PENDING = 64
-TIMEOUT_S = 30.0
-"""Longer than the pipeline waits for frames of a slow camera, so that its own error comes first."""
+TIMEOUT_S = 150.0
+"""Longer than the pipeline waits for frames of a slow camera and then for the store, so that its own reply
+comes first."""
 
 _MAX_ERROR_CHARACTERS = 200
 

@@ -92,6 +92,27 @@ def test_a_press_is_rejected_once_after_the_timeout(bench: Bench, store: Example
     assert store.counts == {}
 
 
+def test_a_press_during_a_large_import_waits_and_the_log_says_so_once(
+    bench: Bench, store: ExampleStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with locked(store):
+        bench.show(RED, instructions=(bench.press("red"),))
+        for _ in range(60):
+            bench.clock.advance(1)
+            bench.show(GREEN)
+            assert not bench.found(events.CommandReply)
+    bench.show(GREEN)
+    assert [reply.error for reply in bench.found(events.CommandReply)] == [None]
+    assert store.counts == {"red": 1}
+    [line] = caplog.messages
+    assert line.startswith("AddExample waits: store ")
+    with locked(store):
+        bench.show(RED, instructions=(bench.press("red"),))
+        bench.clock.advance(6)
+        bench.show(RED)
+    assert len(caplog.messages) == 2
+
+
 def test_commands_behind_a_pending_press_keep_their_order(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
     with locked(store):
