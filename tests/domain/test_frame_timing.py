@@ -36,6 +36,6 @@ def test_a_gap_is_forgotten_after_some_frames() -> None:
 
 
 @pytest.mark.parametrize("period_s", [4.0, 4.4])
-def test_a_camera_that_is_asked_when_it_has_answered_has_its_frame_within_the_wait(period_s: float) -> None:
-    """The press comes just after a request; the answer to the next one arrives two periods later."""
+def test_a_camera_that_takes_pictures_without_a_pause_has_its_frame_within_the_wait(period_s: float) -> None:
+    """The press comes just after a request; the picture of the next one arrives two periods later."""
     assert measured(period_s, period_s).frame_wait_s > 2 * period_s + 1
