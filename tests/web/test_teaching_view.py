@@ -228,6 +228,15 @@ def test_the_walk_leads_through_three_steps_and_never_comes_back(
     expect(walk).to_be_hidden()
 
 
+def test_empty_places_of_uncertain_frames_are_not_shown_beside_the_walk(tmp_path: Path, visit: Visit) -> None:
+    with WebHarness(tmp_path) as new_device:
+        page = visit("desk").open(new_device.url)
+        expect(page.locator("#walk")).to_be_visible()
+        expect(page.locator(".uncertain")).to_be_hidden()
+        page.locator("#walk").get_by_role("button", name="Skip").click()
+        expect(page.locator(".uncertain")).to_be_visible()
+
+
 def test_the_walk_can_be_left(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     page.locator("#walk").get_by_role("button", name="Skip").click()
