@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge_daemon.learning.classifiers.knn import Metric, Vote
     from edge_daemon.learning.open_set.cohort import Cohort
     from edge_daemon.learning.open_set.other_scenes import OtherScenes
-    from edge_daemon.learning.open_set.taught_sessions import Departure
+    from edge_daemon.learning.open_set.taught_sessions import SessionShift
     from edge_daemon.learning.recent_frames import RecentFrames
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
@@ -121,15 +121,15 @@ class ExampleClassifier:
             return Prediction(UNKNOWN, {}, 0.0)
         query = self._examples.search(embedding)
         original = query.vector
-        departure = None if recent is None else self._departure(recent, query)
-        if departure is not None and departure.offset is not None:
-            query = self._examples.search(normalize(original + departure.offset)[0])
+        session_shift = None if recent is None else self._session_shift(recent, query)
+        if session_shift is not None and session_shift.offset is not None:
+            query = self._examples.search(normalize(original + session_shift.offset)[0])
         prediction = self._classifier.predict(query)
         if self._calibrator is not None:
-            other_session = departure is not None
+            other_session = session_shift is not None
             prediction = self._calibrator.calibrate(query, prediction, other_session=other_session)
         rejected = self._rejector.rejects(
-            query, relaxed_threshold=relaxed_threshold, departure=departure, original=original
+            query, relaxed_threshold=relaxed_threshold, session_shift=session_shift, original=original
         )
         return Prediction(
             UNKNOWN if rejected else prediction.label,
@@ -139,10 +139,10 @@ class ExampleClassifier:
             prediction.interpolation,
         )
 
-    def _departure(self, recent: RecentFrames, query: SearchResult) -> Departure | None:
+    def _session_shift(self, recent: RecentFrames, query: SearchResult) -> SessionShift | None:
         """Return how the recent frames, the last of which is the query, differ from the taught sessions."""
-        self._rejector.judge(recent, query)
-        return self._rejector.departure(recent)
+        self._rejector.record_known(recent, query)
+        return self._rejector.session_shift(recent)
 
     def is_known_in_other_scene(self, embedding: npt.ArrayLike) -> bool:
         """Apply the lower threshold of objects in scenes without examples, see `OtherScenes`."""

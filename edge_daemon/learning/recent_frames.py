@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.sampling import Doubles
 
-SPAN = 48
+MEAN_FRAMES = 48
 """Number of frames in the mean; older ones fade out."""
 
 _GAP_S = SESSION_GAP.total_seconds()
@@ -35,8 +35,8 @@ class RecentFrames:
         """Number of frames counted since the start."""
         self.known_share = 1.0
         """Share of the frames that the threshold of the taught sessions accepted; 1 before the first."""
-        self.judged = 0
-        """Number of frames in `known_share`; frames that were not classified are not among them."""
+        self.scored = 0
+        """Number of frames in `known_share`: those that were classified."""
 
     @property
     def mean(self) -> Doubles:
@@ -58,17 +58,17 @@ class RecentFrames:
         if not self.count:
             self._mean = np.zeros(len(embedding))
         self.count += 1
-        self._mean += (embedding - self._mean) / min(self.count, SPAN)
+        self._mean += (embedding - self._mean) / min(self.count, MEAN_FRAMES)
         self._last, self._last_s = embedding, now
 
-    def judge(self, *, known: bool) -> None:
+    def record_known(self, *, known: bool) -> None:
         """Count whether the threshold of the taught sessions accepts the frame that was added last."""
         if self._is_new:
-            self.judged += 1
-            self.known_share += (known - self.known_share) / min(self.judged, SPAN)
+            self.scored += 1
+            self.known_share += (known - self.known_share) / min(self.scored, MEAN_FRAMES)
 
     def reset(self) -> None:
         """Drop all frames: the region shows another place, or was out of use."""
         self._last, self.count, self._mean = None, 0, np.empty(0)
         self._is_new, self.known_share = False, 1.0
-        self.judged = 0
+        self.scored = 0

@@ -46,8 +46,8 @@ COPIES_DESIGNS: Mapping[str, Mapping[str, Any]] = {
     "threshold: 40 % of the copies": {"other_sessions.MOVED_QUANTILE": 0.4},
     "threshold: 50 % of the copies": {"other_sessions.MOVED_QUANTILE": 0.5},
     "threshold: 80 % of the copies": {"other_sessions.MOVED_QUANTILE": 0.8},
-    "nothing subtracted": {"taught_sessions.SHARE": 0.0},
-    "the whole difference subtracted": {"taught_sessions.SHARE": 1.0},
+    "nothing subtracted": {"taught_sessions.OFFSET_SHARE": 0.0},
+    "the whole difference subtracted": {"taught_sessions.OFFSET_SHARE": 1.0},
     "sessions of any similarity": {"taught_sessions.MIN_SIMILARITY": -1.0},
     "frames in a row count as independent": {"taught_sessions.FRAMES_PER_INDEPENDENT": 1},
     "judged from 16 frames on, one threshold": {
@@ -65,9 +65,9 @@ COPIES_DESIGNS: Mapping[str, Mapping[str, Any]] = {
 
 COHORT_DESIGNS: Mapping[str, Mapping[str, Any]] = {
     "the daemon's": {},
-    "margin: 1.2": {"cohort.MARGIN": 1.2},
-    "margin: 1.6": {"cohort.MARGIN": 1.6},
-    "margin: 2.5": {"cohort.MARGIN": 2.5},
+    "margin: 1.2": {"cohort.MIN_MARGIN": 1.2},
+    "margin: 1.6": {"cohort.MIN_MARGIN": 1.6},
+    "margin: 2.5": {"cohort.MIN_MARGIN": 2.5},
     "rejected shares refute no session": {"other_sessions.REFUTING_SD": 99},
     "they refute from 16 frames and 1.5 SD on": {
         "other_sessions.REFUTING_SD": 1.5,

@@ -196,7 +196,7 @@ def test_a_frame_that_is_not_asked_is_classified_as_a_device_would() -> None:
     class Watched(EmbeddingRecognizer):
         def observe(self, frame: SessionFrame) -> None:
             super().observe(frame)
-            judged.append(self._recent.judged)
+            judged.append(self._recent.scored)
 
     recognizer = Watched(classifier)
     recognizer.start_session()

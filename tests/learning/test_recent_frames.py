@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.learning.recent_frames import SPAN, RecentFrames
+from edge_daemon.learning.recent_frames import MEAN_FRAMES, RecentFrames
 
 
 def unit(*numbers: float) -> npt.NDArray[np.float32]:
@@ -42,7 +42,7 @@ def test_frames_of_another_place_replace_the_old_ones() -> None:
     recent = RecentFrames()
     for frame in random_units(200) + 3 * unit(1, *[0] * 31):
         recent.add(unit(*frame))
-    for frame in random_units(5 * SPAN, seed=1) + 3 * unit(0, 1, *[0] * 30):
+    for frame in random_units(5 * MEAN_FRAMES, seed=1) + 3 * unit(0, 1, *[0] * 30):
         recent.add(unit(*frame))
     assert recent.mean[1] > 50 * abs(recent.mean[0])
 
@@ -69,15 +69,15 @@ def test_frames_that_are_not_classified_change_no_share() -> None:
     for number, frame in enumerate(random_units(40)):
         recent.add(frame)
         if number % 2:
-            recent.judge(known=number % 4 == 1)
-    assert recent.judged == 20
+            recent.record_known(known=number % 4 == 1)
+    assert recent.scored == 20
     assert recent.known_share == pytest.approx(0.5)
 
 
-def test_a_reset_forgets_what_was_judged() -> None:
+def test_a_reset_drops_the_known_share() -> None:
     recent = RecentFrames()
     for frame in random_units(10):
         recent.add(frame)
-        recent.judge(known=False)
+        recent.record_known(known=False)
     recent.reset()
-    assert (recent.judged, recent.known_share) == (0, 1.0)
+    assert (recent.scored, recent.known_share) == (0, 1.0)

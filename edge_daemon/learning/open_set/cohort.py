@@ -2,9 +2,10 @@
 
 In another light and place all similarities fall, those to the taught classes and those to anything else.
 There a query is compared by its margin: how much nearer it is to a taught class than to each photo of the
-cohort, as speaker verification normalizes its scores by a cohort of other speakers. The photos' own margins,
-each against the others, say which margins unrelated pictures have. A margin is given in their standard
-deviations above their mean, so its thresholds hold for any model and any classes.
+cohort: cohort normalization, as in speaker verification (Auckenthaler, Carey and Lloyd-Thomas, "Score
+Normalization for Text-Independent Speaker Verification Systems", 2000). The photos' own margins, each against
+the others, say which margins unrelated pictures have. A margin is given in their standard deviations above
+their mean, so its thresholds hold for any model and any classes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.embedding_index import EmbeddingIndex
 
-MARGIN = 2.2
+MIN_MARGIN = 2.2
 """Margin of a known query from another session, in standard deviations; see docs/measurements/unknown.md."""
 
 UNLIKE_SD = 8.0
@@ -29,7 +30,7 @@ UNLIKE_SD = 8.0
 _EPSILON = 1e-9
 
 
-class Resemblance(Struct, frozen=True):
+class CohortComparison(Struct, frozen=True):
     """The margin of a query over unrelated photos, and its cosine to the nearest class mean."""
 
     margin: float
@@ -48,21 +49,21 @@ class CohortScale(Struct, frozen=True):
     unrelated: tuple[float, float]
     held_out: tuple[float, float]
 
-    def compare(self, vector: Vector) -> Resemblance:
+    def compare(self, vector: Vector) -> CohortComparison:
         """Compare a query at unit length."""
         centred = self.cohort.centre(vector[None])[0]
         cosine = float((self.class_means @ centred).max())
         mean, deviation = self.unrelated
-        return Resemblance((cosine - self.cohort.nearest(centred) - mean) / deviation, cosine)
+        return CohortComparison((cosine - self.cohort.nearest(centred) - mean) / deviation, cosine)
 
-    def is_unlike_session(self, query: Resemblance) -> bool:
+    def is_unlike_session(self, query: CohortComparison) -> bool:
         """Return whether a query is farther from all classes than any new class of a taught session."""
         mean, deviation = self.held_out
         return query.cosine < mean - UNLIKE_SD * deviation
 
 
 class Cohort:
-    """Embeddings of unrelated photos, made by the model whose queries are judged."""
+    """Embeddings of unrelated photos, made by the model that embeds the queries."""
 
     def __init__(self, embeddings: Floats) -> None:
         """`embeddings` (n x d) are the photos' unit embeddings."""

@@ -26,15 +26,15 @@ from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample
-from edge_daemon.learning.open_set.cohort import MARGIN, Cohort, CohortScale
+from edge_daemon.learning.open_set.cohort import MIN_MARGIN, Cohort, CohortScale
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
 from edge_daemon.learning.open_set.taught_sessions import (
     FRAMES_PER_INDEPENDENT,
-    Departure,
+    SessionShift,
     TaughtSessions,
     fit_taught_sessions,
 )
-from edge_daemon.learning.recent_frames import SPAN, RecentFrames
+from edge_daemon.learning.recent_frames import MEAN_FRAMES, RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, quantile, unique
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ SAME_SESSION_SD = 5.0
 HELD_OUT_QUANTILE = 0.05
 """Quantile of the held-out classes' scores below which the lower threshold never falls."""
 
-REFUTING_FRAMES = SPAN
+REFUTING_FRAMES = MEAN_FRAMES
 """Number of recent frames from which on their rejected share shows another session."""
 
 REFUTING_SD = 2.0
@@ -76,36 +76,36 @@ class OtherSessions(Struct, frozen=True):
     new_rejected: float
     cohort: CohortScale | None
 
-    def departure(self, recent: RecentFrames) -> Departure | None:
-        """Return how the recent frames differ from the taught sessions, see `TaughtSessions.departure`."""
-        found = self.sessions.departure(recent)
-        if found is None and self.cohort is not None and self._refute_taught_session(recent):
-            return self.sessions.nearest_departure(recent)
+    def session_shift(self, recent: RecentFrames) -> SessionShift | None:
+        """Return the shift of the recent frames from the taught sessions, see `TaughtSessions`."""
+        found = self.sessions.session_shift(recent)
+        if found is None and self.cohort is not None and self._shows_another_session(recent):
+            return self.sessions.shift_to_nearest(recent)
         return found
 
-    def rejects_departed(self, departure: Departure, vector: Vector, score: float) -> bool | None:
+    def rejects_shifted(self, session_shift: SessionShift, vector: Vector, score: float) -> bool | None:
         """Return whether a query of another session is unknown; None where the examples' threshold decides.
 
         `vector` is the query before it was moved, `score` its score afterwards.
         """
         if self.cohort is not None:
-            return self.cohort.compare(vector).margin < MARGIN
-        return None if departure.offset is None else score < self.moved_threshold
+            return self.cohort.compare(vector).margin < MIN_MARGIN
+        return None if session_shift.offset is None else score < self.moved_threshold
 
     def accepts(self, vector: Vector, score: float) -> bool:
         """Return whether a query that the examples' own threshold rejects is known after all."""
         if self.cohort is not None:
             query = self.cohort.compare(vector)
             if self.cohort.is_unlike_session(query):
-                return query.margin >= MARGIN
+                return query.margin >= MIN_MARGIN
         return score >= self.threshold and float(vector @ self.mean) < self.same_session
 
-    def _refute_taught_session(self, recent: RecentFrames) -> bool:
+    def _shows_another_session(self, recent: RecentFrames) -> bool:
         """Return whether more of the recent frames are rejected than if all showed new classes."""
-        if recent.judged < REFUTING_FRAMES:
+        if recent.scored < REFUTING_FRAMES:
             return False
         expected = max(self.new_rejected, LEAST_REJECTED)
-        independent = min(recent.judged, SPAN) / FRAMES_PER_INDEPENDENT
+        independent = min(recent.scored, MEAN_FRAMES) / FRAMES_PER_INDEPENDENT
         spread = math.sqrt(expected * (1 - expected) / independent)
         return 1 - recent.known_share > expected + REFUTING_SD * spread
 

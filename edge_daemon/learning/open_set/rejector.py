@@ -24,12 +24,9 @@ from edge_daemon.learning.open_set.leave_one_class_out import (
     other_class_scores,
 )
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, NoveltyScorer
-from edge_daemon.learning.open_set.other_sessions import (
-    OtherSessions,
-    fit_other_sessions,
-)
+from edge_daemon.learning.open_set.other_sessions import OtherSessions, fit_other_sessions
 from edge_daemon.learning.open_set.rejection_settings import WHOLE_REGIONS, RejectionSettings
-from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES, Departure
+from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES, SessionShift
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, unique
@@ -117,8 +114,8 @@ class UnknownRejector:
         """Change the setting. Raises ConfigError."""
         self.unknown = check_unknown(unknown)
 
-    def departure(self, recent: RecentFrames) -> Departure | None:
-        """Return how the recent frames differ from the taught sessions, see `TaughtSessions.departure`.
+    def session_shift(self, recent: RecentFrames) -> SessionShift | None:
+        """Return how the recent frames differ from the taught sessions, see `TaughtSessions.session_shift`.
 
         None in a taught session, and without a threshold for other sessions.
         """
@@ -126,24 +123,24 @@ class UnknownRejector:
             return None
         self._update()
         other = self._fit_other_sessions()
-        return None if other is None else other.departure(recent)
+        return None if other is None else other.session_shift(recent)
 
-    def judge(self, recent: RecentFrames, query: SearchResult) -> None:
-        """Count the query, the last of the recent frames, as known or unknown in the taught sessions."""
+    def record_known(self, recent: RecentFrames, query: SearchResult) -> None:
+        """Count the query, the latest of the `recent` frames, as known or unknown in the taught sessions."""
         if self.unknown == "auto":
-            recent.judge(known=self.score(query) >= self._threshold)
+            recent.record_known(known=self.score(query) >= self._threshold)
 
     def rejects(
         self,
         query: SearchResult,
         *,
         relaxed_threshold: bool = False,
-        departure: Departure | None = None,
+        session_shift: SessionShift | None = None,
         original: Floats | None = None,
     ) -> bool:
         """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %.
 
-        With a `departure` the query comes from another session; `original` is its vector before it was moved.
+        With a `session_shift` the query comes from another session; `original` is its vector before the move.
         """
         if self.unknown == "off":
             return False
@@ -151,9 +148,9 @@ class UnknownRejector:
             return float(query.similarities.max()) < self.unknown
         score = self.score(query)
         other = self._other_sessions
-        if departure is not None and other is not None:
+        if session_shift is not None and other is not None:
             vector = query.vector if original is None else original
-            rejected = other.rejects_departed(departure, vector, score)
+            rejected = other.rejects_shifted(session_shift, vector, score)
             if rejected is not None:
                 return rejected
         if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
@@ -295,7 +292,7 @@ class UnknownRejector:
 def _held_out_floor(sample: CalibrationSample, held_out: Sequence[float], few_views: bool) -> float:
     """Return the least threshold that the scores of held-out classes allow, -inf if there are none."""
     if held_out:
-        return _quantile(held_out, HELD_OUT_QUANTILE)
+        return _interpolated_quantile(held_out, HELD_OUT_QUANTILE)
     if few_views:
         return min(other_class_scores(sample.matrix, sample.class_ids), default=-math.inf)
     return -math.inf
@@ -313,15 +310,15 @@ def lower_bound(scores: Sequence[float] | Doubles, independent: int) -> float:
     the sample, and the bound is the normal prediction bound mean - t·s·sqrt(1 + 1/n).
     """
     if independent > len(_T95) + 1:
-        return _quantile(scores, TARGET_FALSE_REJECT_QUANTILE)
+        return _interpolated_quantile(scores, TARGET_FALSE_REJECT_QUANTILE)
     spread = float(np.std(scores, ddof=1)) * math.sqrt(1 + 1 / independent)
     return float(np.mean(scores)) - _T95[independent - 2] * spread
 
 
-def _quantile(scores: Sequence[float] | Doubles, share: float) -> float:
-    """Return the quantile i/(n + 1) of the scores, the lowest score at least.
+def _interpolated_quantile(scores: Sequence[float] | Doubles, share: float) -> float:
+    """Return the quantile of plotting position i/(n + 1), interpolated; the lowest score at least.
 
-    np.quantile would load numpy.ma, see sampling.py.
+    This is `method="weibull"` of np.quantile, which would load numpy.ma, see sampling.py.
     """
     ordered = np.sort(scores)
     position = min(max((len(ordered) + 1) * share - 1, 0.0), len(ordered) - 1.0)

@@ -20,7 +20,7 @@ FRAME_COUNTS = (8, 16, 32, 48)
 """Numbers of recent frames from which on a session has another threshold: more frames have a surer mean."""
 
 MIN_FRAMES = FRAME_COUNTS[0]
-"""Number of recent frames below which the session is not judged."""
+"""Number of recent frames below which the session is not determined."""
 
 FRAMES_PER_INDEPENDENT = 4
 """Number of frames in a row that are worth an independent one, as they are alike."""
@@ -51,7 +51,7 @@ KNOWN_SHARE = 0.3
 PRIOR_FRAMES = 8
 """Strength of the assumption that recent frames are those of a taught session, in frames."""
 
-SHARE = 0.5
+OFFSET_SHARE = 0.5
 """Share of the difference between two sessions that is subtracted. The mean of frames that show one class
 holds that class too: the whole difference would remove it."""
 
@@ -90,8 +90,12 @@ class TaughtSession(Struct, frozen=True):
         return (float(self.mean @ mean) / own - nothing) / max(1 - nothing, _EPSILON)
 
 
-class Departure(Struct, frozen=True):
-    """The recent frames come from no taught session; `offset` moves a query towards the nearest one."""
+class SessionShift(Struct, frozen=True):
+    """The shift of recent frames that come from no taught session.
+
+    `offset` (d) added to a query moves it towards the nearest taught session; None if the two have too little
+    in common.
+    """
 
     offset: Floats | None
 
@@ -102,7 +106,7 @@ class TaughtSessions:
     def __init__(self, sessions: Sequence[TaughtSession]) -> None:
         self._sessions = sessions
 
-    def departure(self, recent: RecentFrames) -> Departure | None:
+    def session_shift(self, recent: RecentFrames) -> SessionShift | None:
         """Return how the recent frames differ from the nearest taught session.
 
         None in a taught session, and with too few frames to know. The offset is half of the difference; it is
@@ -113,18 +117,18 @@ class TaughtSessions:
             return None
         if any(each.contains(recent) for each in self._sessions):
             return None
-        return self.nearest_departure(recent)
+        return self.shift_to_nearest(recent)
 
-    def nearest_departure(self, recent: RecentFrames) -> Departure | None:
+    def shift_to_nearest(self, recent: RecentFrames) -> SessionShift | None:
         """Return how the recent frames differ from the nearest taught session; None if there is none."""
         if not self._are_comparable(recent):
             return None
         mean = recent.mean
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
         if nearest.similarity(mean) < MIN_SIMILARITY:
-            return Departure(None)
-        trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
-        return Departure((trust * (nearest.mean - mean)).astype(np.float32))
+            return SessionShift(None)
+        trust = OFFSET_SHARE * recent.count / (recent.count + PRIOR_FRAMES)
+        return SessionShift((trust * (nearest.mean - mean)).astype(np.float32))
 
     def _are_comparable(self, recent: RecentFrames) -> bool:
         return bool(self._sessions) and len(recent.mean) == len(self._sessions[0].mean)

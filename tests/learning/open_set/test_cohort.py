@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
-from edge_daemon.learning.open_set.cohort import MARGIN, Cohort, CohortScale
+from edge_daemon.learning.open_set.cohort import MIN_MARGIN, Cohort, CohortScale
 from tests.learning.open_set.test_other_sessions import CLASSES, EACH, SIZE, pattern, views
 
 
@@ -48,12 +48,12 @@ def test_the_margins_of_further_unrelated_pictures_are_those_of_the_cohort(commo
     found = margins(make_scale(common), add_common(unrelated(200, first=9000), common))
     assert found.mean() == pytest.approx(0, abs=0.3)
     assert found.std() == pytest.approx(1, abs=0.3)
-    assert (found >= MARGIN).mean() <= 0.05
+    assert (found >= MIN_MARGIN).mean() <= 0.05
 
 
 def test_the_examples_classes_have_a_large_margin_in_another_session(scale: CohortScale) -> None:
     elsewhere = np.concatenate([views(1, object_id, 10, 1) for object_id in range(CLASSES)])
-    assert (margins(scale, elsewhere) >= MARGIN).mean() >= 0.95
+    assert (margins(scale, elsewhere) >= MIN_MARGIN).mean() >= 0.95
 
 
 def test_a_held_out_class_of_the_session_looks_like_the_session(scale: CohortScale) -> None:

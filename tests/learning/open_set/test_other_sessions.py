@@ -114,7 +114,7 @@ def watch(session: int, known: list[bool]) -> RecentFrames:
     recent = RecentFrames()
     for number, accepted in enumerate(known):
         recent.add(views(session, number % CLASSES, 1, number)[0])
-        recent.judge(known=accepted)
+        recent.record_known(known=accepted)
     return recent
 
 
@@ -125,23 +125,23 @@ DIFFERENT = [-1.0] * 10
 
 def test_a_session_that_rejects_more_than_new_classes_would_be_is_another_one() -> None:
     half = [True, False] * REFUTING_FRAMES
-    assert with_cohort(ALIKE).departure(watch(0, half)) is not None
-    assert with_cohort(DIFFERENT).departure(watch(0, half)) is None
-    assert with_cohort([]).departure(watch(0, half)) is None
+    assert with_cohort(ALIKE).session_shift(watch(0, half)) is not None
+    assert with_cohort(DIFFERENT).session_shift(watch(0, half)) is None
+    assert with_cohort([]).session_shift(watch(0, half)) is None
 
 
 def test_a_few_rejected_frames_leave_the_taught_session() -> None:
-    assert with_cohort(ALIKE).departure(watch(0, [False] * (REFUTING_FRAMES - 1))) is None
-    assert with_cohort(ALIKE).departure(watch(0, [False, *[True] * 7] * 8)) is None
+    assert with_cohort(ALIKE).session_shift(watch(0, [False] * (REFUTING_FRAMES - 1))) is None
+    assert with_cohort(ALIKE).session_shift(watch(0, [False, *[True] * 7] * 8)) is None
 
 
 def test_the_margin_decides_in_another_session() -> None:
     other = with_cohort(DIFFERENT)
-    departure = other.departure(watch(1, [False] * 16))
-    assert departure is not None
+    session_shift = other.session_shift(watch(1, [False] * 16))
+    assert session_shift is not None
     known, new = views(1, 0, 10, 2), np.concatenate([views(1, each, 1, 2) for each in range(300, 340)])
-    assert not any(other.rejects_departed(departure, each, 0.0) for each in known)
-    assert sum(bool(other.rejects_departed(departure, each, 0.0)) for each in new) >= 0.8 * len(new)
+    assert not any(other.rejects_shifted(session_shift, each, 0.0) for each in known)
+    assert sum(bool(other.rejects_shifted(session_shift, each, 0.0)) for each in new) >= 0.8 * len(new)
 
 
 def test_a_query_that_is_unlike_all_classes_is_unknown_whatever_its_score() -> None:

@@ -64,7 +64,7 @@ def watch(session: int, objects: Iterable[int], each: int = 10, *, known: bool |
     for object_id in objects:
         for frame in views(session, object_id, each, 9):
             recent.add(frame)
-            recent.judge(known=session == 0 if known is None else known)
+            recent.record_known(known=session == 0 if known is None else known)
     return recent
 
 
@@ -77,7 +77,7 @@ def one_session() -> TaughtSessions:
 def test_the_taught_session_is_recognized_with_any_objects_in_view(
     one_session: TaughtSessions, objects: Iterable[int]
 ) -> None:
-    assert one_session.departure(watch(0, objects)) is None
+    assert one_session.session_shift(watch(0, objects)) is None
 
 
 @pytest.mark.parametrize("objects", [range(CLASSES), [0, 1, 2], [0, 3, 20]])
@@ -85,18 +85,20 @@ def test_another_session_is_noticed_and_the_offset_leads_to_the_taught_one(
     one_session: TaughtSessions, objects: Iterable[int]
 ) -> None:
     recent = watch(1, objects)
-    departure = one_session.departure(recent)
-    assert departure is not None
-    assert departure.offset is not None
+    session_shift = one_session.session_shift(recent)
+    assert session_shift is not None
+    assert session_shift.offset is not None
     taught = np.mean([views(0, each, 20, 3).mean(axis=0) for each in range(CLASSES)], axis=0)
-    before, after = (np.linalg.norm(taught - each) for each in (recent.mean, recent.mean + departure.offset))
+    before, after = (
+        np.linalg.norm(taught - each) for each in (recent.mean, recent.mean + session_shift.offset)
+    )
     assert after < 0.8 * before
 
 
 def test_a_session_that_shows_other_things_is_not_moved(one_session: TaughtSessions) -> None:
-    departure = one_session.departure(watch(1, range(OTHER_KIND, OTHER_KIND + 4)))
-    assert departure is not None
-    assert departure.offset is None
+    session_shift = one_session.session_shift(watch(1, range(OTHER_KIND, OTHER_KIND + 4)))
+    assert session_shift is not None
+    assert session_shift.offset is None
 
 
 def test_less_of_a_difference_is_another_session_where_the_frames_are_unknown() -> None:
@@ -104,8 +106,8 @@ def test_less_of_a_difference_is_another_session_where_the_frames_are_unknown() 
     taught = TaughtSessions(
         [TaughtSession(np.ones(SIZE), np.eye(1, SIZE, dtype=np.float32), [(0.0, 1.0)] * 4)]
     )
-    assert taught.departure(watch(1, objects, known=True)) is None
-    assert taught.departure(watch(1, objects, known=False)) is not None
+    assert taught.session_shift(watch(1, objects, known=True)) is None
+    assert taught.session_shift(watch(1, objects, known=False)) is not None
 
 
 def test_more_frames_make_less_of_a_difference_another_session() -> None:
@@ -116,18 +118,18 @@ def test_more_frames_make_less_of_a_difference_another_session() -> None:
     recent, found = RecentFrames(), {}
     for frame in near.reshape(-1, SIZE)[: 2 * FRAME_COUNTS[-1]]:
         recent.add((frame / np.linalg.norm(frame)).astype(np.float32))
-        found[recent.count] = taught.departure(recent) is not None
+        found[recent.count] = taught.session_shift(recent) is not None
     assert not found[MIN_FRAMES]
     assert found[2 * FRAME_COUNTS[-1]]
 
 
-def test_a_still_picture_is_judged_once() -> None:
+def test_a_still_picture_is_counted_once() -> None:
     recent = RecentFrames()
     for _ in range(5):
         recent.add(views(0, 0, 1, 0)[0])
-        recent.judge(known=False)
+        recent.record_known(known=False)
     recent.add(views(0, 1, 1, 0)[0])
-    recent.judge(known=True)
+    recent.record_known(known=True)
     assert recent.known_share == pytest.approx(0.5)
 
 
@@ -142,25 +144,27 @@ def test_the_similarity_of_a_session_does_not_depend_on_a_common_mean(rectified:
     assert session.similarity(other) == pytest.approx(0, abs=0.2)
 
 
-def test_a_few_frames_are_not_judged(one_session: TaughtSessions) -> None:
-    assert one_session.departure(watch(1, [0], MIN_FRAMES - 1)) is None
-    assert one_session.departure(RecentFrames()) is None
+def test_a_few_frames_give_no_shift(one_session: TaughtSessions) -> None:
+    assert one_session.session_shift(watch(1, [0], MIN_FRAMES - 1)) is None
+    assert one_session.session_shift(RecentFrames()) is None
 
 
 def test_every_taught_session_is_recognized_up_to_a_number() -> None:
     sessions = fit_taught_sessions(index({number: range(CLASSES) for number in range(MAX_SESSIONS + 1)}))
-    assert sessions.departure(watch(0, range(CLASSES))) is not None
-    assert all(sessions.departure(watch(each, range(CLASSES))) is None for each in range(1, MAX_SESSIONS + 1))
+    assert sessions.session_shift(watch(0, range(CLASSES))) is not None
+    assert all(
+        sessions.session_shift(watch(each, range(CLASSES))) is None for each in range(1, MAX_SESSIONS + 1)
+    )
 
 
 def test_classes_that_were_each_taught_in_their_own_session_tell_nothing_about_sessions() -> None:
     sessions = fit_taught_sessions(index({number: [number] for number in range(CLASSES)}))
-    assert sessions.departure(watch(9, range(CLASSES))) is None
+    assert sessions.session_shift(watch(9, range(CLASSES))) is None
 
 
 def test_a_session_that_added_one_class_counts_as_taught() -> None:
     sessions = fit_taught_sessions(index({0: range(CLASSES), 1: [5]}))
-    assert sessions.departure(watch(1, [5], MIN_FRAMES)) is None
+    assert sessions.session_shift(watch(1, [5], MIN_FRAMES)) is None
 
 
 def unrelated(count: int) -> npt.NDArray[np.float32]:
