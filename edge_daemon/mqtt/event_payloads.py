@@ -36,8 +36,8 @@ class LabelChangedEvent(_Event, frozen=True, kw_only=True, tag="label_changed"):
     """The stable label of a region changed."""
 
     region: Region
-    label: str
-    previous: str | None
+    label: Annotated[str, Meta(description="the new label")]
+    previous: Annotated[str | None, Meta(description="the label before; null if there was none")]
     confidence: Share
     seq: FrameNumber
     captured_at: CapturedAt
@@ -53,7 +53,7 @@ class ObjectEvent(_Event, frozen=True, kw_only=True, tag="object"):
     frames: Annotated[Count, Meta(description="number of frames in the vote")]
     seq: Annotated[int, Meta(ge=0, description="number of the frame with the best view")]
     captured_at: Annotated[UtcTime, Meta(description="capture time of that frame, UTC")]
-    latency_ms: Annotated[Milliseconds, Meta(description="from that capture to this event")]
+    latency_ms: Annotated[Milliseconds, Meta(description="time from that capture to this event")]
 
 
 class ExampleAddedEvent(_Event, frozen=True, kw_only=True, tag="example_added"):
@@ -68,11 +68,11 @@ class ExampleAddedEvent(_Event, frozen=True, kw_only=True, tag="example_added"):
 
 
 class ExampleUndoneEvent(_Event, frozen=True, kw_only=True, tag="example_undone"):
-    """An undo removed an example, or those of a whole burst."""
+    """An undo removed an example, or all examples of a burst."""
 
-    id: Annotated[int, Meta(description="id of the example; of the newest of a burst")]
+    id: Annotated[int, Meta(description="id of the example, or of the newest one of a burst")]
     label: str
-    count: Annotated[Count, Meta(description="number of examples of the label")]
+    count: Annotated[Count, Meta(description="remaining number of examples of the label")]
     by: Source
     ids: Annotated[list[int] | msgspec.UnsetType, Meta(description="ids of a burst, the first 1,000")] = (
         msgspec.UNSET
@@ -92,7 +92,7 @@ class ExamplesEditedEvent(_Event, frozen=True, kw_only=True, tag="examples_edite
 
     action: Literal["removed", "restored", "relabelled"]
     ids: Annotated[list[int], Meta(description="ids of the examples, the first 1,000")]
-    label: Annotated[str | None, Meta(description="the new label of relabelled examples")]
+    label: Annotated[str | None, Meta(description="the new label if `relabelled`, otherwise null")]
     by: Source
     count: Annotated[
         Count | msgspec.UnsetType, Meta(description="number of examples if there are more than 1,000")
@@ -100,12 +100,12 @@ class ExamplesEditedEvent(_Event, frozen=True, kw_only=True, tag="examples_edite
 
 
 class UncertainEvent(_Event, frozen=True, kw_only=True, tag="uncertain"):
-    """The classification of a frame was uncertain. The request `label` can teach it within some seconds."""
+    """The classification of a frame was uncertain. The request `label` can teach the latest samples."""
 
-    sample: Annotated[int, Meta(description="number of the sample, for the request")]
+    sample: Annotated[int, Meta(description="number of the sample, for the request `label`")]
     region: Region
-    reason: str
-    label: str
+    reason: Annotated[str, Meta(description="why it was uncertain, in words")]
+    label: Annotated[str, Meta(description="`unknown` if no taught label fits")]
     ranking: Annotated[
         list[RankingEntry], Meta(max_length=10, description="the first ten labels, best first")
     ]
@@ -116,17 +116,17 @@ class UncertainEvent(_Event, frozen=True, kw_only=True, tag="uncertain"):
 class ButtonEvent(_Event, frozen=True, kw_only=True, tag="button"):
     """A button was used."""
 
-    name: str
+    name: Annotated[str, Meta(description="label or action of the button")]
     gesture: Annotated[str, Meta(description="press, release, hold, long_press or chord")]
 
 
 class CameraLostEvent(_Event, frozen=True, kw_only=True, tag="camera_lost"):
     """The camera stopped delivering frames; the labels are empty until it delivers again.
 
-    Another one follows when the reason changes during an outage.
+    Sent again if the reason changes during an outage.
     """
 
-    reason: str
+    reason: Annotated[str, Meta(description="cause, in words")]
 
 
 class CameraRestoredEvent(_Event, frozen=True, kw_only=True, tag="camera_restored"):
@@ -160,15 +160,15 @@ class PowerOkEvent(_Event, frozen=True, kw_only=True, tag="power_ok"):
 
 
 class SceneLearnedEvent(_Event, frozen=True, kw_only=True, tag="scene_learned"):
-    """The scene without an object of a region is known."""
+    """The device has learned the scene of a region: its picture without an object."""
 
     region: Region
-    automatic: Annotated[bool, Meta(description="false: by a press or request")]
+    automatic: Annotated[bool, Meta(description="false: learned by a press or request")]
     seq: FrameNumber
 
 
 class SceneChangedEvent(_Event, frozen=True, kw_only=True, tag="scene_changed"):
-    """A region no longer shows the scene that was known: its camera or a lamp moved."""
+    """A region no longer shows the learned scene: the camera was moved, or the light is another."""
 
     region: Region
     automatic: Annotated[bool, Meta(description="true: the device learns the new scene by itself")]

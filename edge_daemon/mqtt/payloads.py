@@ -14,7 +14,7 @@ UtcTime = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, Meta(ge=0)]
 CapturedAt = Annotated[UtcTime, Meta(description="capture time of the frame, UTC")]
-Latency = Annotated[Milliseconds, Meta(description="from capture to label")]
+Latency = Annotated[Milliseconds, Meta(description="time from capture to label")]
 FrameNumber = Annotated[int, Meta(ge=0, description="number of the frame since the start")]
 Region = Annotated[str, Meta(description="`frame` when no regions are configured")]
 Count = Annotated[int, Meta(ge=0)]
@@ -60,7 +60,7 @@ class Result(Payload, frozen=True, kw_only=True):
     seq: FrameNumber
     captured_at: CapturedAt
     latency_ms: Latency
-    model: str
+    model: Annotated[str, Meta(description="name of the model")]
 
 
 class Source(Payload, frozen=True, kw_only=True):
@@ -81,12 +81,12 @@ class ClassEvaluation(Payload, frozen=True, kw_only=True):
     recall: Annotated[
         Share | None,
         Meta(
-            description="share of its examples that the others classify correctly; "
-            "the others are those of other sessions if `sessions` is above 1"
+            description="share of its examples that the other examples classify correctly; "
+            "only those of other sessions if `sessions` is above 1"
         ),
     ]
     confused_with: Annotated[
-        str | None, Meta(description="another label of its misclassified examples; null without confusion")
+        str | None, Meta(description="the label that many examples get instead; null unless `confused`")
     ]
     sessions: Annotated[Count, Meta(description="number of sessions that taught it")]
 
@@ -102,31 +102,33 @@ class EvaluationFigures(Payload, frozen=True, kw_only=True):
     """Leave-one-out evaluation of the taught examples; values are null with too few examples."""
 
     accuracy: Annotated[
-        Share | None, Meta(description="share of all examples that the others classify correctly")
+        Share | None, Meta(description="share of all examples that the other examples classify correctly")
     ]
     classes: Annotated[
-        dict[str, ClassEvaluation], Meta(description="by label: 50 labels, those not `ok` first")
+        dict[str, ClassEvaluation], Meta(description="by label: at most 50 labels, those not `ok` first")
     ]
-    most_confused: Annotated[list[str] | None, Meta(description="the two labels that are confused most")]
+    most_confused: Annotated[list[str] | None, Meta(description="the two labels most often confused")]
     near_duplicates: Annotated[
         Count, Meta(description="number of presses that repeated an earlier view of their label")
     ]
     recommendation: Annotated[NextLabel | None, Meta(description="the label to show next")]
     sessions: Annotated[
         Count,
-        Meta(description="number of sessions: presses of another boot or scene, or 20 minutes apart"),
+        Meta(
+            description="number of sessions; a boot, another scene or a pause of 20 minutes begins a new one"
+        ),
     ]
     across_sessions: Annotated[
-        bool, Meta(description="true if other sessions than its own classify each example")
+        bool, Meta(description="true if each example is classified by those of other sessions only")
     ]
     note: Annotated[
         str | None,
-        Meta(description="what the accuracy holds for, and what to do; null without an accuracy"),
+        Meta(description="limits of the accuracy, and what to do; null without an accuracy"),
     ]
 
 
 class FleetPeer(Payload, frozen=True, kw_only=True):
-    """Counts of one other device's examples on this device."""
+    """Numbers of one peer's examples on this device."""
 
     accepted: Annotated[Count, Meta(description="number of examples in use")]
     quarantined: Annotated[
@@ -137,8 +139,8 @@ class FleetPeer(Payload, frozen=True, kw_only=True):
 class Fleet(Payload, frozen=True, kw_only=True):
     """State of the fleet on this device; see fleet.md."""
 
-    group: str
-    shared: Annotated[Count, Meta(description="number of this device's published examples")]
+    group: Annotated[str, Meta(description="name of the group")]
+    shared: Annotated[Count, Meta(description="number of examples that this device publishes")]
     peers: Annotated[dict[str, FleetPeer], Meta(description="by device id")]
     rejected: Annotated[
         dict[str, Count], Meta(description="by reason: number of records rejected since the start")
@@ -150,7 +152,7 @@ class Examples(Payload, frozen=True, kw_only=True):
 
     counts: Annotated[
         dict[str, Count],
-        Meta(description="by label: of the last 200 labels, including the fleet's accepted examples"),
+        Meta(description="number of examples by label, of the last 200 labels, with peers' accepted ones"),
     ]
     total: Annotated[Count, Meta(description="number of examples of all labels")]
     labels: Annotated[Count, Meta(description="number of labels")]
@@ -163,7 +165,7 @@ class Scene(Payload, frozen=True, kw_only=True):
 
     state: Annotated[
         Literal["learning", "known", "changed", "none"],
-        Meta(description="`changed`: it no longer fits and is learned again; `none`: the camera moves"),
+        Meta(description="`changed`: it no longer fits and is learned again; `none`: most of it moves"),
     ]
     learned_at: Annotated[UtcTime | None, Meta(description="null unless the scene is known")] = None
     automatic: Annotated[bool, Meta(description="false: learned by a press or request")] = False
@@ -173,16 +175,16 @@ class Info(Payload, frozen=True, kw_only=True):
     """Identity, software and configuration of the device."""
 
     device: Annotated[str, Meta(description="id of the device")]
-    name: str
+    name: Annotated[str, Meta(description="display name of the device")]
     version: Annotated[str, Meta(description="version of edge_daemon")]
-    model: str
-    classifier: str
-    regions: list[str]
+    model: Annotated[str, Meta(description="name of the model")]
+    classifier: Annotated[str, Meta(description="type of the classifier")]
+    regions: Annotated[list[str], Meta(description="names of the regions")]
     config_digest: Annotated[str, Meta(description="hash of the effective configuration")]
     instance: Annotated[
-        str, Meta(description="changes at each start, when frame numbers start again from 0")
+        str, Meta(description="id of this start of the daemon; frame numbers begin again with each")
     ] = ""
-    triggers: Annotated[list[str], Meta(description="modes that the request `trigger` can set")] = []
+    triggers: Annotated[list[str], Meta(description="values of `mode` for the request `trigger`")] = []
     button_labels: Annotated[list[str], Meta(description="labels that the device's buttons teach")] = []
     clock_synced: Annotated[
         bool | None,
@@ -190,7 +192,7 @@ class Info(Payload, frozen=True, kw_only=True):
     ] = None
     power: Annotated[
         list[PowerFlag] | None,
-        Meta(description="causes of throttling in the last minute; null if the board reports none"),
+        Meta(description="causes of throttling in the last minute; null if the board reports no throttling"),
     ] = None
     scenes: Annotated[dict[str, Scene], Meta(description="by region")] | msgspec.UnsetType = msgspec.UNSET
 
@@ -200,7 +202,7 @@ class Response(Payload, frozen=True, kw_only=True):
 
     status: Literal["ok", "error"]
     data: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
-    error: str | msgspec.UnsetType = msgspec.UNSET
+    error: Annotated[str | msgspec.UnsetType, Meta(description="cause and remedy")] = msgspec.UNSET
     transaction: Annotated[object, Meta(description="the request's transaction, null if it had none")] = None
 
 
@@ -221,7 +223,7 @@ class ExportPart(Payload, frozen=True, kw_only=True):
     parts: Annotated[int, Meta(ge=1, description="number of parts")]
     bytes: Annotated[int, Meta(ge=1, description="size of the whole archive")]
     sha256: Annotated[str, Meta(description="SHA-256 of the whole archive, in hexadecimal")]
-    base64: Annotated[str, Meta(description="the bytes of this part, at most 64,000 characters")]
+    base64: Annotated[str, Meta(description="the bytes of this part in base64, at most 64,000 characters")]
 
 
 class ExportResponse(Payload, frozen=True, kw_only=True):
@@ -229,5 +231,5 @@ class ExportResponse(Payload, frozen=True, kw_only=True):
 
     status: Literal["ok", "error"]
     data: ExportPart | msgspec.UnsetType = msgspec.UNSET
-    error: str | msgspec.UnsetType = msgspec.UNSET
+    error: Annotated[str | msgspec.UnsetType, Meta(description="cause and remedy")] = msgspec.UNSET
     transaction: Annotated[object, Meta(description="the request's transaction, null if it had none")] = None

@@ -96,7 +96,7 @@ class LabelRequest(_Body, frozen=True, kw_only=True):
     region: _Region = None
     sample: Annotated[
         _Number | None,
-        Meta(description="number of the sample; the latest of the last few seconds when left out"),
+        Meta(description="number of the sample; when left out, the latest of the last 15 seconds"),
     ] = None
 
 
@@ -110,18 +110,18 @@ class UndoRequest(_Body, frozen=True, kw_only=True):
 
 
 class RedoRequest(_Body, frozen=True, kw_only=True):
-    """Redo the change undone last, as long as no other followed."""
+    """Redo the change that was undone last. Refused if another change followed."""
 
     change: Annotated[
         _Number | None,
-        Meta(description="number of the undone change; the one undone last when left out"),
+        Meta(description="number of the undone change; the last one when left out"),
     ] = None
 
 
 class RenameRequest(_Body, frozen=True, kw_only=True):
     """Rename a label in all its examples. Refused if the new label already has examples."""
 
-    label: Annotated[str, Meta(description="the present label")]
+    label: Annotated[str, Meta(description="the current label")]
     to: _Label
 
 
@@ -133,7 +133,7 @@ class MergeRequest(_Body, frozen=True, kw_only=True):
         str,
         Meta(
             max_length=MAX_LABEL_CHARACTERS,
-            description="the label that they get, one of them or another",
+            description="the label that their examples get: one of `labels` or another",
         ),
     ]
 
@@ -155,7 +155,7 @@ class SnapshotRequest(_Body, frozen=True):
 
 
 class TriggerRequest(_Body, frozen=True, kw_only=True):
-    """Report that an object is in view now. The response, after the classification, has its label.
+    """Report that an object is in view now. The response follows its classification and has its label.
 
     With `mode`, set the trigger of all regions instead.
     """
@@ -168,7 +168,7 @@ class TriggerRequest(_Body, frozen=True, kw_only=True):
 
 
 class SceneRequest(_Body, frozen=True, kw_only=True):
-    """Learn the scene from the next frames: the region with nothing in it."""
+    """Learn the scene from the next frames. Nothing but the scene may be in view."""
 
     region: Annotated[str | None, Meta(description="every region when left out")] = None
     action: Annotated[

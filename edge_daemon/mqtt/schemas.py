@@ -31,12 +31,12 @@ TOPICS = (
         "<base>[/<region>]/label",
         "the stable label as plain text; `unknown` if no taught label fits; empty while the camera is lost; "
         "with a `trigger`, the label of the object in view and `unknown` between objects "
-        "(`object` events are exact)",
+        "(to count objects, use the `object` events)",
         1,
         True,
     ),
     TopicSpec("<base>[/<region>]/result", "JSON, one per frame", 0, False, "result", payloads.Result),
-    TopicSpec("<base>/event", "JSON, events", 1, False, "event", EventPayload),
+    TopicSpec("<base>/event", "JSON, one of the events below", 1, False, "event", EventPayload),
     TopicSpec(
         "<base>/examples",
         "JSON, taught examples and their evaluation",
