@@ -22,13 +22,13 @@ from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import CameraError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
-from edge_daemon.domain.types import WHOLE_FRAME, Prediction
+from edge_daemon.domain.types import UNKNOWN_PREDICTION, WHOLE_FRAME, Prediction
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import is_image, named_as_image, read_image
 from edge_daemon.imaging.regions import crop
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.models.class_names import load_class_names
-from edge_daemon.pipeline.region import UNKNOWN_PREDICTION, Region
+from edge_daemon.pipeline.region import Region
 from edge_daemon.system.printable import printable
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.region_text import join_predictions

@@ -155,6 +155,10 @@ class Prediction(Struct, frozen=True):
         return tuple(RankedLabel(label, confidence) for label, confidence in rows)
 
 
+UNKNOWN_PREDICTION = Prediction(UNKNOWN, {}, 0.0)
+"""Result without a comparison: no examples, no object in view, or a picture that the model can't embed."""
+
+
 class LabelChange(Struct, frozen=True):
     """A change of the stable label, from a label smoother."""
 

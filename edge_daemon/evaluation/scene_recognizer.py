@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError
+from edge_daemon.domain.types import UNKNOWN_PREDICTION
 from edge_daemon.evaluation.across_sessions import CopySource, EmbeddingRecognizer
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
 from edge_daemon.imaging.scene_reference import MAX_FRAMES, SceneReference
-from edge_daemon.learning.object_classifier import EMPTY_SCENE, ObjectClassifier
+from edge_daemon.learning.object_classifier import ObjectClassifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 
 if TYPE_CHECKING:
@@ -125,10 +126,10 @@ class SceneRecognizer:
     def predict(self, frame: SessionFrame) -> Prediction:
         """Classify the object, or the whole region where the mask is not trusted."""
         view = self._view(frame)
-        evidence = self._classifier.evidence(view.view.state)
-        if evidence == "nothing":
-            return EMPTY_SCENE
-        if evidence == "region" or view.vector is None:
+        target = self._classifier.embed_target(view.view.state)
+        if target == "nothing":
+            return UNKNOWN_PREDICTION
+        if target == "region" or view.vector is None:
             return self._regions.predict(frame)
         if self._converged_at != self._presses:
             self._complete(view.vector)

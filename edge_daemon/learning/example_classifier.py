@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_daemon.domain.errors import ConfigError
-from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
+from edge_daemon.domain.types import UNKNOWN, UNKNOWN_PREDICTION, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.confidence import ConfidenceCalibrator
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
@@ -118,7 +118,7 @@ class ExampleClassifier:
     ) -> Prediction:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
-            return Prediction(UNKNOWN, {}, 0.0)
+            return UNKNOWN_PREDICTION
         query = self._examples.search(embedding)
         original = query.vector
         session_shift = None if recent is None else self._session_shift(recent, query)

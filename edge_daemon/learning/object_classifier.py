@@ -28,18 +28,15 @@ if TYPE_CHECKING:
     from edge_daemon.learning.open_set_classifier import OpenSetClassifier
     from edge_daemon.learning.recent_frames import RecentFrames
 
-Evidence: TypeAlias = Literal["object", "region", "nothing"]
-"""The picture that is embedded: the object alone, the whole region, or none, since the scene is empty."""
-
-EMPTY_SCENE = Prediction(UNKNOWN, {}, 0.0)
-"""The prediction for a scene without an object, where no class was taught on one."""
+EmbedTarget: TypeAlias = Literal["object", "region", "nothing"]
+"""The part of a picture that is embedded: the object, the whole region, or nothing of an empty scene."""
 
 MIN_OBJECTS = 3
 """Number of a class's examples that need an object vector, or all of them if there are fewer."""
 
 
 class _Origin(Struct, frozen=True):
-    """The teaching of an example, the scene under which it was taught, and whether its object was found."""
+    """What an example was added with, the scene in which it was taught, and whether its object was found."""
 
     label: str
     group: str
@@ -51,11 +48,10 @@ class _Origin(Struct, frozen=True):
 class ObjectClassifier:
     """Open-set classifier on whole regions, with another one on objects. One owning thread.
 
-    `version` changes with the examples and their views.
-
     As an `OpenSetClassifier` it is the classifier of whole regions. The classifier of objects decides where a
     view shows an object and every class has object vectors. A class whose examples were all taught in known
-    scenes, none with an object, is one of the empty scene; it needs no object vectors.
+    scenes, none with an object, is one of the empty scene; it needs no object vectors. `version` changes with
+    the examples and their views.
     """
 
     def __init__(self, regions: OpenSetClassifier, objects: ExampleClassifier) -> None:
@@ -64,7 +60,7 @@ class ObjectClassifier:
         self._regions = regions
         self._objects = objects
         self._origins: dict[int, _Origin] = {}
-        self._evidence: Mapping[ViewState, Evidence] | None = None
+        self._embed_targets: Mapping[ViewState, EmbedTarget] | None = None
         self._taught_scenes: frozenset[int] = frozenset()
 
     @property
@@ -103,7 +99,7 @@ class ObjectClassifier:
             raise
 
     def add_view(self, example_id: int, object_embedding: npt.ArrayLike | None, scene_id: int) -> None:
-        """Add the view of an example before a known scene, unless the view was not trusted.
+        """Add the view of an example in a known scene, unless the view was not trusted.
 
         `object_embedding` is the embedding of the object alone, None for the empty scene. An example that
         is not known is ignored. Raises EmbeddingError.
@@ -139,12 +135,12 @@ class ObjectClassifier:
 
     @property
     def taught_scenes(self) -> frozenset[int]:
-        """Ids of the scenes under which the examples with an object were taught."""
+        """Ids of the scenes in which the examples with an object were taught."""
         self._update()
         return self._taught_scenes
 
-    def evidence(self, state: ViewState) -> Evidence:
-        """Return the picture to embed for a view in this state."""
+    def embed_target(self, state: ViewState) -> EmbedTarget:
+        """Return the part of the picture to embed for a view in this state."""
         return self._update()[state]
 
     def predict(
@@ -158,7 +154,7 @@ class ObjectClassifier:
         return self._regions.predict(embedding, relaxed_threshold=relaxed_threshold, recent=recent)
 
     def labels_taught_in(self, scene_ids: Collection[int]) -> frozenset[str]:
-        """Return the classes with objects that were taught under one of these scenes."""
+        """Return the classes with objects that were taught in one of these scenes."""
         return frozenset(
             each.label for each in self._origins.values() if each.has_object and each.scene_id in scene_ids
         )
@@ -212,11 +208,11 @@ class ObjectClassifier:
 
     def _examples_changed(self) -> None:
         self.version += 1
-        self._evidence = None
+        self._embed_targets = None
 
-    def _update(self) -> Mapping[ViewState, Evidence]:
-        """Return the picture to embed by state; examples change seldom, so it is kept for the next frames."""
-        if self._evidence is None:
+    def _update(self) -> Mapping[ViewState, EmbedTarget]:
+        """Return the part to embed by state, cached until the examples change."""
+        if self._embed_targets is None:
             origins = self._origins.values()
             empty = self.counts.keys() - {
                 each.label for each in origins if each.has_object or each.scene_id is None
@@ -224,11 +220,11 @@ class ObjectClassifier:
             self._taught_scenes = frozenset(
                 each.scene_id for each in origins if each.has_object and each.scene_id is not None
             )
-            self._evidence = self._choose_evidence(empty)
-        return self._evidence
+            self._embed_targets = self._choose_embed_targets(empty)
+        return self._embed_targets
 
-    def _choose_evidence(self, empty: Collection[str]) -> Mapping[ViewState, Evidence]:
-        """Return the picture to embed by state; `empty` are the classes of the empty scene.
+    def _choose_embed_targets(self, empty: Collection[str]) -> Mapping[ViewState, EmbedTarget]:
+        """Return the part to embed by state; `empty` are the classes of the empty scene.
 
         Without such a class, a view of the empty scene is no class once each has an example with an object.
         """
@@ -258,14 +254,14 @@ def make_object_classifier(
     return ObjectClassifier(regions, objects)
 
 
-_BY_REGION: Mapping[ViewState, Evidence] = {"object": "region", "empty": "region", "untrusted": "region"}
-_BY_REGION_OR_NOTHING: Mapping[ViewState, Evidence] = {
+_BY_REGION: Mapping[ViewState, EmbedTarget] = {"object": "region", "empty": "region", "untrusted": "region"}
+_BY_REGION_OR_NOTHING: Mapping[ViewState, EmbedTarget] = {
     "object": "region",
     "empty": "nothing",
     "untrusted": "region",
 }
-_BY_OBJECT: Mapping[ViewState, Evidence] = {"object": "object", "empty": "nothing", "untrusted": "region"}
-_BY_OBJECT_OR_REGION: Mapping[ViewState, Evidence] = {
+_BY_OBJECT: Mapping[ViewState, EmbedTarget] = {"object": "object", "empty": "nothing", "untrusted": "region"}
+_BY_OBJECT_OR_REGION: Mapping[ViewState, EmbedTarget] = {
     "object": "object",
     "empty": "region",
     "untrusted": "region",

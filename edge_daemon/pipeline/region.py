@@ -14,7 +14,14 @@ from edge_daemon.domain.errors import EmbeddingError, ImageError, RequestError
 from edge_daemon.domain.events import Classified, CommandReply, Event, LabelChanged, ObjectPassed
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.lazy_picture import LazyPicture
-from edge_daemon.domain.types import UNKNOWN, Frame, LabelChange, Observation, Prediction
+from edge_daemon.domain.types import (
+    UNKNOWN,
+    UNKNOWN_PREDICTION,
+    Frame,
+    LabelChange,
+    Observation,
+    Prediction,
+)
 from edge_daemon.imaging.regions import WHOLE, Box, crop_frame
 from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
@@ -41,10 +48,6 @@ LeastScale: TypeAlias = Callable[[int, int], float]
 def full_scale(width: int, height: int) -> float:
     """Use every crop at its full size."""
     return 1.0
-
-
-UNKNOWN_PREDICTION = Prediction(UNKNOWN, {}, 0.0)
-"""Result for a crop without an object, or one that the model can't embed."""
 
 
 class Region(Struct, frozen=True):

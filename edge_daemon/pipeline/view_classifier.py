@@ -1,4 +1,4 @@
-"""Classification of a region's picture: by its object before a known scene, else by the whole region."""
+"""Classification of a region's picture: by its object in front of a known scene, else by the whole region."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.interfaces import Embedder
-from edge_daemon.domain.types import Prediction
+from edge_daemon.domain.types import UNKNOWN_PREDICTION, Prediction
 from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
 from edge_daemon.imaging.object_picture import object_side
-from edge_daemon.learning.object_classifier import EMPTY_SCENE, Evidence, ObjectClassifier
+from edge_daemon.learning.object_classifier import EmbedTarget, ObjectClassifier
 from edge_daemon.pipeline.embedded_view import NOT_EMBEDDED, EmbeddedView
 from edge_daemon.pipeline.region_scene import RegionScene
 from edge_daemon.teaching.taught_view import TaughtView
@@ -50,10 +50,10 @@ class ViewClassifier:
         `load_full` returns the region at the frame's full size, None where that is `image`: an object that
         has fewer pixels in `image` than the model's input is cut from it.
         """
-        evidence, view = self._view(image)
-        if evidence == "nothing":
+        target, view = self._view(image)
+        if target == "nothing":
             return NOT_EMBEDDED
-        if evidence == "object":
+        if target == "object":
             try:
                 return EmbeddedView(object_embedding=self._embed_object(image, view, load_full))
             except EmbeddingError as exc:
@@ -71,7 +71,7 @@ class ViewClassifier:
         if embedded.object_embedding is not None:
             return self._objects.predict_object(embedded.object_embedding, self.taught_here())
         if embedded.embedding is None:
-            return EMPTY_SCENE
+            return UNKNOWN_PREDICTION
         return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)
 
     def taught_here(self) -> frozenset[str]:
@@ -101,13 +101,13 @@ class ViewClassifier:
             return None
         return TaughtView(vector, self._scene.stored_id, self._scene.discard_stored)
 
-    def _view(self, image: Image) -> tuple[Evidence, ObjectView]:
-        """Return the picture to embed, and the view; a mask is computed only if it can decide."""
+    def _view(self, image: Image) -> tuple[EmbedTarget, ObjectView]:
+        """Return the part to embed, and the view; a mask is computed only if it can decide."""
         reference = self._scene.reference
-        if reference is None or self._objects.evidence("object") == "region":
+        if reference is None or self._objects.embed_target("object") == "region":
             return "region", UNTRUSTED
         view = find_object(image, reference)
-        return self._objects.evidence(view.state), view
+        return self._objects.embed_target(view.state), view
 
     def _embed_object(self, image: Image, view: ObjectView, load_full: Callable[[], Image] | None) -> Vector:
         if load_full is not None and object_side(image, view) < self._object_embedder.side:

@@ -74,9 +74,9 @@ def taught(scenes: Scenes, *, copies: bool = True) -> ObjectClassifier:
 
 def test_the_object_decides_where_every_class_has_objects(scenes: Scenes) -> None:
     classifier = taught(scenes)
-    assert classifier.evidence("object") == "object"
-    assert classifier.evidence("empty") == "nothing"
-    assert classifier.evidence("untrusted") == "region"
+    assert classifier.embed_target("object") == "object"
+    assert classifier.embed_target("empty") == "nothing"
+    assert classifier.embed_target("untrusted") == "region"
     assert classifier.taught_scenes == {HOME}
 
 
@@ -131,27 +131,27 @@ def test_a_class_without_objects_leaves_the_decision_to_the_region(scenes: Scene
     classifier = taught(scenes)
     for number in range(100, 103):
         classifier.add(scenes.region("spoon", HOME), "spoon", number)
-    assert {classifier.evidence(state) for state in ("object", "empty", "untrusted")} == {"region"}
+    assert {classifier.embed_target(state) for state in ("object", "empty", "untrusted")} == {"region"}
     classifier.remove((100, 101, 102))
-    assert classifier.evidence("object") == "object"
+    assert classifier.embed_target("object") == "object"
 
 
 def test_an_empty_scene_is_no_class_that_has_a_few_objects(scenes: Scenes) -> None:
     classifier = taught(scenes)
     for number in range(100, 105):
         classifier.add(scenes.region("spoon", HOME), "spoon", number)
-    assert classifier.evidence("empty") == "region", "the class may be one of the empty scene"
+    assert classifier.embed_target("empty") == "region", "the class may be one of the empty scene"
     classifier.add_view(100, scenes.object("spoon", HOME), HOME)
-    assert classifier.evidence("empty") == "nothing"
-    assert classifier.evidence("object") == "region"
+    assert classifier.embed_target("empty") == "nothing"
+    assert classifier.embed_target("object") == "region"
 
 
 def test_a_view_can_follow_its_example(scenes: Scenes) -> None:
     classifier = taught(scenes)
     classifier.add(scenes.region("spoon", HOME), "spoon", 100)
-    assert classifier.evidence("object") == "region"
+    assert classifier.embed_target("object") == "region"
     classifier.add_view(100, scenes.object("spoon", HOME), HOME)
-    assert classifier.evidence("object") == "object"
+    assert classifier.embed_target("object") == "object"
 
 
 def test_the_view_of_an_example_that_was_removed_is_ignored(scenes: Scenes) -> None:
@@ -164,15 +164,15 @@ def test_a_class_of_the_empty_scene_is_asked_by_the_region(scenes: Scenes) -> No
     classifier = taught(scenes)
     for number in range(100, 108):
         classifier.add(scenes.region("nothing", HOME), "nothing", number, scene_id=HOME)
-    assert classifier.evidence("object") == "object"
-    assert classifier.evidence("empty") == "region"
+    assert classifier.embed_target("object") == "object"
+    assert classifier.embed_target("empty") == "region"
     assert classifier.predict(scenes.region("nothing", HOME)).label == "nothing"
 
 
 def test_nothing_is_left_after_a_clear(scenes: Scenes) -> None:
     classifier = taught(scenes)
     assert classifier.clear() == 24
-    assert classifier.evidence("object") == "region"
+    assert classifier.embed_target("object") == "region"
     assert classifier.taught_scenes == frozenset()
     assert classifier.predict_object(scenes.object("cup", HOME), ()).label == UNKNOWN
 
