@@ -1,4 +1,4 @@
-"""Calibration of confidences: of the predictions with 80 %, about 80 % are right.
+"""Confidence calibration: about 80 % of the predictions with a confidence of 0.8 are right.
 
 The shares that a classifier returns are no probabilities: three of three votes are 100 % with any examples.
 `ConfidenceCalibrator` replaces the share of the first label by the probability that this label is right, a
@@ -29,10 +29,10 @@ from edge_daemon.learning.search_result import SearchResult
 MAX_CONFIDENCE = 0.99
 
 FIRST_EXAMPLE_ERROR = 0.1
-"""Least probability of an error with one example of the label; n examples leave an n-th of it."""
+"""Least probability of an error with one example of the label; divided by n with n examples."""
 
-OTHER_SESSION = 0.6
-"""Novelty at which the weights of both sessions count alike: 1.8 times the distance between the examples."""
+OTHER_SESSION_NOVELTY = 0.6
+"""Novelty at which both sets of weights count equally: 1.8 times the distance between the examples."""
 
 OTHER_SESSION_SCALE = 0.25
 """Novelty per unit of the logit of the share of other sessions."""
@@ -47,23 +47,29 @@ _SHARE_FLOOR = 0.02
 """Weight of equal shares that is mixed into a classifier's shares, so that none is 0 or 1."""
 
 _PRIOR_ACCURACY = 0.7
+"""Accuracy of the examples that is assumed before any was scored."""
+
 _PRIOR_COUNT = 2.0
-"""Accuracy of the examples before any was scored, and its weight in examples."""
+"""Weight of the prior accuracy, in examples."""
 
 _BIAS_PRIOR = 5.0
+"""Precision (inverse variance) of the normal prior of the bias, whose mean is 0."""
+
 _BIAS_ITERATIONS = 5
+"""Newton iterations of the fit of the bias."""
+
 MAX_BIAS = 2.0
-"""Strength of the prior of the bias, Newton iterations, and largest bias."""
+"""Largest bias to either side."""
 
 FURTHER_SESSION = 0.3
-"""Increase of the logit by a second session: a share fitted to examples of the other one lacks a session."""
+"""Increase of the logit for the session that a fit leaves out, divided by the number of the others."""
 
 _MIN_LEAD = 0.05
 """Least part of the lead of the first label that is kept, so that it remains first."""
 
 
 class Evidence(Struct, frozen=True):
-    """Figures of a query and its examples that say how probable it is that a label is right.
+    """Features of the logistic regression that gives the probability that a label is right.
 
     `share` is the logit of the label's share, `lead` the logarithm of that share over the second one. `ratio`
     is the logarithm of the distance to the nearest example of another label over that to the nearest of this
@@ -174,7 +180,7 @@ class ConfidenceCalibrator:
         return min(MAX_CONFIDENCE, 1 - FIRST_EXAMPLE_ERROR / evidence.count, _sigmoid(logit))
 
     def _fit(self) -> None:
-        """Summarize the examples, and correct the logit by what is right among their held-out votes."""
+        """Summarize the examples, and fit the bias of the logit to their held-out votes."""
         loo = self._leave_one_out.scores()
         self._distance, self._accuracy = _summarize(loo)
         self._sessions = _fit_sessions(self._leave_one_out, loo)
@@ -184,23 +190,23 @@ class ConfidenceCalibrator:
             self._bias = _fit_bias(votes, self._accuracy)
 
     def _evidence(self, query: SearchResult, prediction: Prediction) -> Evidence:
-        shares, distances = _first_two(prediction), _distances(self._examples, query, prediction.label)
+        shares, distances = _top_two_shares(prediction), _distances(self._examples, query, prediction.label)
         count = self._examples.counts[prediction.label]
-        return _weigh(shares, distances, self._distance, self._accuracy, count)
+        return _make_evidence(shares, distances, self._distance, self._accuracy, count)
 
 
 def _other_session_share(evidence: Evidence) -> float:
-    """Return the share of the weights of other sessions, by the novelty of the query."""
-    return _sigmoid((evidence.novelty - OTHER_SESSION) / OTHER_SESSION_SCALE)
+    """Return the share, 0 to 1, that the weights of other sessions have for a query of this novelty."""
+    return _sigmoid((evidence.novelty - OTHER_SESSION_NOVELTY) / OTHER_SESSION_SCALE)
 
 
 def _weighted_logit(kind: str, evidence: Evidence, other_share: float) -> float:
-    """Return the logit by the weights of both sessions, of which those of others have this share."""
+    """Return the logit as a mixture of both weights, those of other sessions with `other_share`."""
     same, other = _WEIGHTS[kind]
     return (1 - other_share) * same.logit(evidence) + other_share * other.logit(evidence)
 
 
-def _weigh(
+def _make_evidence(
     shares: tuple[float, float], distances: tuple[float, float], median: float, accuracy: float, count: int
 ) -> Evidence:
     """Return the evidence of the first two shares and of the distances to the label and to others."""
@@ -219,7 +225,9 @@ def _fit_bias(votes: Sequence[HeldOutVote], accuracy: float) -> float:
         return 0.0
     median = sorted(min(each.own, each.others) for each in votes)[len(votes) // 2]
     evidence = [
-        _weigh((each.first, each.second), (each.own, each.others), max(0.0, median), accuracy, each.count)
+        _make_evidence(
+            (each.first, each.second), (each.own, each.others), max(0.0, median), accuracy, each.count
+        )
         for each in votes
     ]
     logits = np.array([_weighted_logit("knn", each, _other_session_share(each)) for each in evidence])
@@ -232,7 +240,7 @@ def _fit_bias(votes: Sequence[HeldOutVote], accuracy: float) -> float:
     return min(max(bias, -MAX_BIAS), MAX_BIAS)
 
 
-def _first_two(prediction: Prediction) -> tuple[float, float]:
+def _top_two_shares(prediction: Prediction) -> tuple[float, float]:
     """Return the share of the label and the largest share of another one."""
     others = (share for label, share in prediction.confidences.items() if label != prediction.label)
     return prediction.confidence, max(others)

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from measure_other_sessions import compose, cut_outs, sample_pictures
 
 from edge_daemon.evaluation.calibration import expected_calibration_error, reliability
-from edge_daemon.learning.confidence import CLEAR_RATIO, OTHER_SESSION, OTHER_SESSION_SCALE, Evidence
+from edge_daemon.learning.confidence import CLEAR_RATIO, OTHER_SESSION_NOVELTY, OTHER_SESSION_SCALE, Evidence
 from edge_daemon.learning.example_classifier import ExampleClassifier, make_example_classifier
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -80,7 +80,7 @@ def queries(vectors: Set, session: int) -> Iterator[tuple[bool, str, npt.NDArray
 
 def features(evidence: Evidence) -> tuple[float, ...]:
     """Return the share of the weights of other sessions, and the terms of the logit."""
-    mixture = 1 / (1 + math.exp((OTHER_SESSION - evidence.novelty) / OTHER_SESSION_SCALE))
+    mixture = 1 / (1 + math.exp((OTHER_SESSION_NOVELTY - evidence.novelty) / OTHER_SESSION_SCALE))
     accuracy = evidence.accuracy * math.tanh(evidence.ratio / CLEAR_RATIO)
     terms = evidence.share, evidence.lead, evidence.ratio, evidence.novelty, accuracy, 1 / evidence.count
     return mixture, *terms

@@ -1,8 +1,9 @@
-"""Classifier protocol, incremental fitting and the softmax that classifiers share."""
+"""Classifier protocol, incremental fitting, and the softmax that the classifiers use."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Generator
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats
 from edge_daemon.learning.search_result import SearchResult
+
+Result = TypeVar("Result")
 
 
 class Classifier(Protocol):
@@ -37,6 +40,16 @@ def run_to_convergence(classifier: Classifier, query: SearchResult) -> None:
     """Predict until no work is left."""
     while not is_converged(classifier):
         classifier.predict(query)
+
+
+def run_steps(steps: Generator[object, None, Result]) -> Result:
+    """Do all steps at once and return their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def softmax(scores: Floats) -> Floats:

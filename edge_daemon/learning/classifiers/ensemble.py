@@ -15,10 +15,10 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Flags, Floats, Ints
 from edge_daemon.learning.search_result import SearchResult
 
-Weights: TypeAlias = tuple[float, float]
+PoolWeights: TypeAlias = tuple[float, float]
 """Exponents of the discriminant's and the softmax regression's probabilities."""
 
-DEFAULT_WEIGHTS: Weights = (0.5, 0.5)
+DEFAULT_WEIGHTS: PoolWeights = (0.5, 0.5)
 """The geometric mean."""
 
 MAX_WEIGHT = 3.0
@@ -77,7 +77,7 @@ class LogLinearEnsemble:
         return _pool(discriminant, linear, self.weights)
 
 
-def _pool(discriminant: Floats, linear: Floats, weights: Weights) -> Floats:
+def _pool(discriminant: Floats, linear: Floats, weights: PoolWeights) -> Floats:
     """Return the pooled probabilities over the last axis."""
     scores = np.float32(weights[0]) * np.log(discriminant + _LEAST_PROBABILITY)
     scores += np.float32(weights[1]) * np.log(linear + _LEAST_PROBABILITY)

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.classifiers.base import Classifier, is_converged
+from edge_daemon.learning.classifiers.base import Classifier, is_converged, run_steps
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
 from edge_daemon.learning.sampling import (
     Flags,
@@ -45,7 +45,7 @@ _QUERIES_PER_STEP = 8
 """Classifying 8 examples with seven classifiers takes about as long."""
 
 
-class HeldOut:
+class HeldOutPredictions:
     """Predictions of the held-out examples (n) by each classifier.
 
     `correct` says which predictions are right (n). `class_ids` are the true classes. `confidences` are those
@@ -89,18 +89,12 @@ def cross_validate(
 ) -> dict[str, Flags]:
     """Return, per classifier, which held-out examples it classifies correctly, on about `limit` examples."""
     rows = balanced_sample(examples.class_ids, len(examples.labels), limit)
-    steps = _iter_folds(_Sample.copy_of(examples, rows), build)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            held_out: HeldOut = end.value
-            return held_out.correct
+    return run_steps(_iter_folds(_Sample.copy_of(examples, rows), build)).correct
 
 
 def iter_cross_validation(
     examples: EmbeddingIndex, build: ClassifierBuilder, keep: tuple[str, ...] = ()
-) -> Generator[None, None, HeldOut]:
+) -> Generator[None, None, HeldOutPredictions]:
     """Cross-validate in steps of a few milliseconds; keep the confidences of the classifiers `keep`.
 
     The examples are compared in their leading directions and are copied first, so that they may change.
@@ -111,7 +105,7 @@ def iter_cross_validation(
 
 def _iter_folds(
     sample: _Sample, build: ClassifierBuilder, keep: tuple[str, ...] = ()
-) -> Generator[None, None, HeldOut]:
+) -> Generator[None, None, HeldOutPredictions]:
     """Cross-validate by session where there are several, else by burst.
 
     A step adds or classifies a few examples, or does a part of a classifier's fit. Examples whose class
@@ -120,7 +114,7 @@ def _iter_folds(
     folds = assign_session_folds(sample.class_ids, np.array(sample.sessions, np.intp))
     if folds is None:
         folds = assign_folds(sample.class_ids, number_bursts(sample.labels, sample.groups))
-    results = HeldOut(sample.classes, list(build(EmbeddingIndex())), keep)
+    results = HeldOutPredictions(sample.classes, list(build(EmbeddingIndex())), keep)
     for fold in unique(folds).tolist():
         yield from _score_fold(sample, folds == fold, build, results)
     return results
@@ -198,7 +192,7 @@ def _score_fold(
     sample: _Sample,
     held_out: Flags,
     build: ClassifierBuilder,
-    results: HeldOut,
+    results: HeldOutPredictions,
 ) -> Generator[None, None, None]:
     """Fit the classifiers without the held-out examples, classify these, and add them to the results."""
     train = yield from _build_index(sample, np.flatnonzero(~held_out))

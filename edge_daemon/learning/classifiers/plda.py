@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from edge_daemon.learning.classifiers.base import run_steps
 from edge_daemon.learning.sampling import Doubles, Floats, Ints
 
 RANK = 32
@@ -122,13 +123,7 @@ def fit_plda(vectors: Floats | Doubles, class_ids: Ints, classes: int, rank: int
     space = subspace(vectors, rank)
     if not space.coordinates.size:
         return None
-    steps = iter_fit(space.coordinates, class_ids, counts)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            plda: Plda = end.value
-            return plda.in_full_space(space)
+    return run_steps(iter_fit(space.coordinates, class_ids, counts)).in_full_space(space)
 
 
 def iter_fit(coordinates: Floats | Doubles, class_ids: Ints, counts: Ints) -> Generator[None, None, Plda]:

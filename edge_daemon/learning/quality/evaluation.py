@@ -28,8 +28,8 @@ MIN_SCORED = 5
 CONFUSED_SHARE = 0.25
 """Share of a class's examples predicted as another class from which it is confused with that one."""
 
-LEVEL = 1e-6
-"""Difference of two scores, in any classifier's unit, within which they are level."""
+SCORE_TIE_TOLERANCE = 1e-6
+"""Difference of two scores, in any classifier's unit, within which they are a tie."""
 
 NOT_SCORED = -1
 """Predicted class of an example without others of its class."""
@@ -127,13 +127,13 @@ def confusion_matrix(loo: LeaveOneOutScores, scores: Doubles) -> Confusion:
 def predicted_classes(loo: LeaveOneOutScores, scores: Doubles) -> Ints:
     """Return the predicted class of each example (n), NOT_SCORED without others of its class.
 
-    An example whose class is level with another one counts as the other one: nothing tells them apart.
+    A tie of the class with another one counts as the other one: nothing distinguishes them.
     """
     predicted = np.full(len(scores), NOT_SCORED, np.intp)
     scored = np.flatnonzero(loo.same_class_count > 0)
     if len(scored):
         compared = scores[scored]
-        compared[np.arange(len(scored)), loo.class_ids[scored]] -= LEVEL
+        compared[np.arange(len(scored)), loo.class_ids[scored]] -= SCORE_TIE_TOLERANCE
         predicted[scored] = compared.argmax(axis=1)
     return predicted
 

@@ -12,7 +12,7 @@ from edge_daemon.learning.quality.neighbour_lists import NeighbourLists
 from edge_daemon.learning.quality.other_session_similarity import OtherSessionSimilarity, add_both_ways
 from edge_daemon.learning.sampling import Doubles, Floats, Ints, assign_folds, burst_key, unique
 
-LIMIT = 2000
+MAX_EXAMPLES = 2000
 """Number of newest examples with statistics. It bounds the work at start-up."""
 
 _COLUMNS_PER_BLOCK = 64
@@ -68,7 +68,11 @@ class LeaveOneOut:
     """Keeps the nearest neighbours of each example and its similarity to each class. One owning thread."""
 
     def __init__(
-        self, examples: EmbeddingIndex, k: int = 3, limit: int = LIMIT, session_neighbours: bool = False
+        self,
+        examples: EmbeddingIndex,
+        k: int = 3,
+        limit: int = MAX_EXAMPLES,
+        session_neighbours: bool = False,
     ) -> None:
         """`session_neighbours`: keep the nearest neighbours in other sessions as well."""
         self._examples = examples
@@ -255,7 +259,7 @@ class LeaveOneOut:
         keep = np.ones(len(self._ids), dtype=bool)
         keep[removed] = False
         matrix, burst_ids = self._matrix(), self._burst_ids
-        for row in np.flatnonzero(keep & self._neighbours.that_list(removed)).tolist():
+        for row in np.flatnonzero(keep & self._neighbours.has_neighbour_in(removed)).tolist():
             similarities = matrix @ matrix[row]
             similarities[~keep | (burst_ids == burst_ids[row])] = -np.inf
             self._neighbours.replace(row, similarities)

@@ -42,13 +42,13 @@ class NeighbourLists:
         self.similarities[row] = -np.inf
         self.merge(slice(row, row + 1), similarities[None], 0)
 
-    def that_list(self, removed: Ints) -> Flags:
-        """Return which rows have one of the `removed` rows as a neighbour."""
+    def has_neighbour_in(self, removed: Ints) -> Flags:
+        """Return which rows (n) have one of the `removed` rows among their neighbours."""
         is_removed = np.zeros(len(self.rows), bool)
         is_removed[removed] = True
         found = is_removed[self.rows] & np.isfinite(self.similarities)
-        listing: Flags = np.logical_or.reduce(found, axis=1)
-        return listing
+        flags: Flags = np.logical_or.reduce(found, axis=1)
+        return flags
 
     def keep(self, keep: Flags) -> None:
         """Remove the other rows and renumber the neighbours, none of which may be a removed row."""

@@ -64,7 +64,8 @@ class OtherSessionSimilarity:
     def remove(self, keep: Flags, matrix: Floats) -> None:
         """Remove rows that are subtracted; `matrix` (n x d) still holds all embeddings."""
         if self._k:
-            for row in np.flatnonzero(keep & self.neighbours.that_list(np.flatnonzero(~keep))).tolist():
+            listing = self.neighbours.has_neighbour_in(np.flatnonzero(~keep))
+            for row in np.flatnonzero(keep & listing).tolist():
                 similarities = matrix @ matrix[row]
                 similarities[~keep | (self.session_ids == self.session_ids[row])] = -np.inf
                 self.neighbours.replace(row, similarities)

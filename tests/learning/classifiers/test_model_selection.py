@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.evaluation.few_shot import Dataset, Split, evaluate_split
-from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
+from edge_daemon.learning.classifiers.base import Classifier, run_steps, run_to_convergence
 from edge_daemon.learning.classifiers.ensemble import ITERATIONS
 from edge_daemon.learning.classifiers.grouped_cross_validation import (
-    HeldOut,
+    HeldOutPredictions,
     cross_validate,
     iter_cross_validation,
 )
@@ -188,13 +188,8 @@ def test_the_examples_can_change_during_a_selection(size: int) -> None:
             examples.add(directions @ flat.matrix[row], flat.labels[label], row)
         return examples
 
-    def finish(steps: Generator[None, None, HeldOut]) -> dict[str, list[bool]]:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                held_out: HeldOut = end.value
-                return {each: right.tolist() for each, right in held_out.correct.items()}
+    def finish(steps: Generator[None, None, HeldOutPredictions]) -> dict[str, list[bool]]:
+        return {each: right.tolist() for each, right in run_steps(steps).correct.items()}
 
     examples = turned_rings(96)
     expected = finish(iter_cross_validation(turned_rings(96), build_candidates))
