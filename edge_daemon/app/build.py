@@ -182,7 +182,7 @@ def build_pipeline(
         if fleet_factory is not None
         else None,
         scenes=scene_parts,
-        least_scale=embedder.least_scale if isinstance(embedder, TfliteEmbedder) else full_scale,
+        min_scale=embedder.min_scale if isinstance(embedder, TfliteEmbedder) else full_scale,
     )
 
 
@@ -194,10 +194,10 @@ def _end_reason(options: object) -> str:
 
 def _open_camera(config: Config, clock: Clock, slot: PictureSlot | None, pipeline: Pipeline) -> FrameSource:
     """Return the configured camera, which delivers the scale that the pipeline needs if it can."""
-    least_scale = 1.0
+    min_scale = 1.0
     if isinstance(config.camera, PicameraOptions):
-        least_scale = pipeline.least_scale(config.camera.size)
-    return open_camera(config.camera, clock, slot, least_scale)
+        min_scale = pipeline.min_scale(config.camera.size)
+    return open_camera(config.camera, clock, slot, min_scale)
 
 
 def build_trainer(

@@ -77,7 +77,7 @@ class AutomaticControls:
             return
         self._read_s = frame.captured_s
         before = self._lock.state
-        light = measure_light(frame.at_hand())
+        light = measure_light(frame.smallest_loaded())
         values, searching = self._read_metadata(metadata)
         named = {name: value for name, value in values.items() if name in self._names}
         # Without values, the brightness of the picture shows whether they change.

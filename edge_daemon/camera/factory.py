@@ -58,18 +58,18 @@ def missing_library(options: CameraOptions) -> str | None:
 
 
 def open_camera(
-    options: CameraOptions, clock: Clock, slot: PictureSlot | None = None, least_scale: float = 1.0
+    options: CameraOptions, clock: Clock, slot: PictureSlot | None = None, min_scale: float = 1.0
 ) -> FrameSource:
     """Return the source for these options. It opens no device before its `open`.
 
-    `slot` is the one for the pictures of a browser's camera. `least_scale` is the smallest scale that the
+    `slot` is the one for the pictures of a browser's camera. `min_scale` is the smallest scale that the
     pipeline needs of a frame, with which a Pi camera delivers a second stream.
     """
     match options:
         case PicameraOptions():
             from edge_daemon.camera.picamera import PicameraSource
 
-            return PicameraSource(options, clock, least_scale)
+            return PicameraSource(options, clock, min_scale)
         case V4l2Options():
             from edge_daemon.camera.v4l2 import V4l2Source
 

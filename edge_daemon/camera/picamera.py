@@ -56,13 +56,13 @@ _FAULTS = (*REQUEST_FAULTS, LookupError)
 class PicameraSource:
     """Frames from libcamera's ISP; implements interfaces.FrameSource. Needs picamera2 0.3.19 or newer.
 
-    `least_scale` is the smallest scale that the pipeline needs of a frame. If it is small enough, the ISP
+    `min_scale` is the smallest scale that the pipeline needs of a frame. If it is small enough, the ISP
     delivers a second stream of that size, and the large picture is copied only for those who ask for it.
     """
 
     lossless = False
 
-    def __init__(self, options: PicameraOptions, clock: Clock, least_scale: float = 1.0) -> None:
+    def __init__(self, options: PicameraOptions, clock: Clock, min_scale: float = 1.0) -> None:
         self.options = options
         self._clock = clock
         self._camera: Any = None
@@ -78,7 +78,7 @@ class PicameraSource:
         """Controls of the open camera that are locked after they have settled; None if there are none."""
         self._lock: ControlLock | None = None
         self._metadata: Mapping[str, Any] = {}
-        self._least_scale = least_scale
+        self._min_scale = min_scale
         self._small: SmallStream | None = None
         """The second stream of the open camera; None without one."""
         self._is_compared = False
@@ -177,7 +177,7 @@ class PicameraSource:
         # Only the Pi 5 and later scale the second stream to RGB.
         has_rgb = getattr(getattr(camera, "platform", None), "name", "") == "PISP"
         large = sensor_size(self.options.size, self.options.rotation)
-        return small_stream(large, self._least_scale, BUFFERS + MAX_HELD, has_rgb=has_rgb)
+        return small_stream(large, self._min_scale, BUFFERS + MAX_HELD, has_rgb=has_rgb)
 
     def _configure_two(self, camera: Any, small: SmallStream) -> bool:
         """Configure both streams; return False for a camera that refuses the second one."""

@@ -35,13 +35,13 @@ class SmallStream(Struct, frozen=True):
 
 
 def small_stream(
-    large: tuple[int, int], least_scale: float, buffers: int, *, has_rgb: bool
+    large: tuple[int, int], min_scale: float, buffers: int, *, has_rgb: bool
 ) -> SmallStream | None:
     """Return the second stream of a picture of size `large`, of its proportions; None where it is no gain.
 
-    `least_scale` is the scale that the pipeline needs. `has_rgb`: the processor scales to RGB.
+    `min_scale` is the scale that the pipeline needs. `has_rgb`: the processor scales to RGB.
     """
-    format_, scale = "BGR888" if has_rgb else "YUV420", OVERSAMPLING * least_scale
+    format_, scale = "BGR888" if has_rgb else "YUV420", OVERSAMPLING * min_scale
     memory = buffers * 3 * large[0] * large[1] * (1 + scale**2)
     if scale > _MAX_SCALES[format_] + _ROUNDING or memory > _MAX_BUFFER_BYTES:
         return None

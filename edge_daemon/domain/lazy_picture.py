@@ -49,7 +49,7 @@ class LazyPicture:
         self._asked.add(chosen)
         return self._get(chosen)
 
-    def at_hand(self) -> Image:
+    def smallest_loaded(self) -> Image:
         """Return the smallest picture that is loaded."""
         with self._lock:
             return self._loaded[min(self._loaded)]

@@ -63,10 +63,10 @@ class Frame(Struct, frozen=True):
         pixels = self.pixels
         return pixels.at_least(scale) if isinstance(pixels, LazyPicture) else pixels
 
-    def at_hand(self) -> Image:
-        """Return the picture at any scale, without decoding."""
+    def smallest_loaded(self) -> Image:
+        """Return the picture at the smallest scale that is loaded, without decoding."""
         pixels = self.pixels
-        return pixels.at_hand() if isinstance(pixels, LazyPicture) else pixels
+        return pixels.smallest_loaded() if isinstance(pixels, LazyPicture) else pixels
 
 
 class Observation(Struct, frozen=True):

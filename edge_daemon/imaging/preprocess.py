@@ -101,7 +101,7 @@ class Preprocessor:
                 return small
         return self._resize_by_pillow(part)
 
-    def least_scale(self, width: int, height: int) -> float:
+    def min_scale(self, width: int, height: int) -> float:
         """Return the scale at which a picture of this size has the model's input in its used part."""
         return max(self.target.width / width, self.target.height / height)
 

@@ -23,7 +23,7 @@ from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.camera_outage import CameraOutage
-from edge_daemon.pipeline.region import LeastScale, Region, RegionPipeline, full_scale, label_changed
+from edge_daemon.pipeline.region import MinScale, Region, RegionPipeline, full_scale, label_changed
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.pipeline.snapshots import Snapshots
 from edge_daemon.pipeline.store_poll import StorePoll
@@ -46,7 +46,7 @@ class Pipeline:
     """Owns embedder, trainer and regions; runs the commands. Every call comes from one thread.
 
     `text_joiner` joins the regions' labels into one text, reported as the label of the whole frame.
-    `least_scale` returns the scale at which a crop of a width and height has enough pixels for the model.
+    `min_scale` returns the scale at which a crop of a width and height has enough pixels for the model.
     The camera counts as lost after `stale_s` without a frame. `encode` makes thumbnails and snapshots;
     `shrink` reduces the crops of uncertain samples. A fault of the store or of a picture becomes an error
     reply to the command; it never ends the pipeline.
@@ -66,7 +66,7 @@ class Pipeline:
         settings: RuntimeSettings | None = None,
         fleet: FleetSync | None = None,
         scenes: SceneParts | None = None,
-        least_scale: LeastScale = full_scale,
+        min_scale: MinScale = full_scale,
     ) -> None:
         self._trainer = trainer
         self._clock = clock
@@ -93,7 +93,7 @@ class Pipeline:
             clock=clock,
             text_joiner=text_joiner,
             scenes=self._scenes,
-            least_scale=least_scale,
+            min_scale=min_scale,
         )
         self._regions = {
             region.name: make(
@@ -142,9 +142,9 @@ class Pipeline:
         """Return the settings that can change while the device runs."""
         return self._settings.current
 
-    def least_scale(self, size: tuple[int, int]) -> float:
+    def min_scale(self, size: tuple[int, int]) -> float:
         """Return the smallest scale that the regions need of a frame of this width and height."""
-        return max(region.least_scale(size) for region in self._regions.values())
+        return max(region.min_scale(size) for region in self._regions.values())
 
     def reject_waiting(self, others: Iterable[Instruction], error: str) -> Iterator[events.Event]:
         """Reply with an error to the commands that wait for a frame or the store, and to `others`."""
@@ -178,7 +178,8 @@ class Pipeline:
                 if not self._ready:
                     self._ready = True
                     yield events.Ready()
-                    self._encode(frame.at_hand()[:8, :8])  # loads the encoder before the first press needs it
+                    # Load the encoder before the first press needs it.
+                    self._encode(frame.smallest_loaded()[:8, :8])
         if self._text_joiner is not None:
             yield from self._emit_text(frame, self._text_joiner)
         yield from self._snapshots.take(frame)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 TrackerFactory: TypeAlias = "Callable[[str], ObjectTracker | None]"
 """Makes the object tracker of a region, by its name; None where every frame is classified."""
 
-LeastScale: TypeAlias = Callable[[int, int], float]
+MinScale: TypeAlias = Callable[[int, int], float]
 """Returns the scale at which a crop of this width and height has enough pixels for the model."""
 
 
@@ -83,7 +83,7 @@ class RegionPipeline:
         text_joiner: RegionTextJoiner | None = None,
         scenes: Scenes | None = None,
         view_classifier: ViewClassifier | None = None,
-        least_scale: LeastScale = full_scale,
+        min_scale: MinScale = full_scale,
     ) -> None:
         self.name = region.name
         self._box = region.box
@@ -97,7 +97,7 @@ class RegionPipeline:
         self._text_joiner = text_joiner
         self._scenes = scenes
         self._view_classifier = view_classifier
-        self._needed_scale = least_scale
+        self._min_scale_of_crop = min_scale
         self._scale: tuple[tuple[int, int], float] | None = None
         self._recognised = False
         self._recent = RecentFrames()
@@ -166,7 +166,7 @@ class RegionPipeline:
         """Return the region's picture at the smallest scale that the model needs."""
         try:
             if self._scale is None or self._scale[0] != frame.size:
-                self._scale = frame.size, self.least_scale(frame.size)
+                self._scale = frame.size, self.min_scale(frame.size)
             return crop_frame(frame, self._box, self._scale[1])
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
@@ -179,13 +179,13 @@ class RegionPipeline:
             return f"region '{self.name}': {exc}"
         return ""
 
-    def least_scale(self, size: tuple[int, int]) -> float:
+    def min_scale(self, size: tuple[int, int]) -> float:
         """Return the smallest scale that the model needs of a frame of this size; 1 if the box exceeds it."""
         try:
             part = (self._box or WHOLE).pixels(*size)
         except ImageError:
             return 1.0
-        return self._needed_scale(int(part.width), int(part.height))
+        return self._min_scale_of_crop(int(part.width), int(part.height))
 
     def _full_crop(self, frame: Frame) -> Callable[[], Image] | None:
         """Return a function that crops the frame at its full size; None where it has one size only."""

@@ -123,9 +123,9 @@ class TfliteEmbedder:
         """Height, width and channels of the model's input."""
         return self.input.height, self.input.width, self.input.channels
 
-    def least_scale(self, width: int, height: int) -> float:
+    def min_scale(self, width: int, height: int) -> float:
         """Return the scale at which a picture of this size has enough pixels for the model."""
-        return self._prepare.least_scale(width, height)
+        return self._prepare.min_scale(width, height)
 
     def embed(self, image: Image) -> Vector:
         """Embed an RGB uint8 HWC image of any size; a new float32 vector of `size`, unit length.

@@ -204,7 +204,7 @@ def main() -> int:
     for name in args.model:
         embedder = TfliteEmbedder(find_model(name))
         for size in FRAMES:
-            least = embedder.least_scale(*size)
+            least = embedder.min_scale(*size)
             reduction = max(each for each in (1, 2, 4, 8) if 1 / each >= least)
             row = f"| {name} | {size[0]}x{size[1]} |"
             cells = "| |" if args.times else measure(embedder, files, size, by_jpeg(reduction))

@@ -70,7 +70,7 @@ def test_the_scale_that_was_asked_for_is_decoded_with_the_next_picture(decoder: 
     decoder.reductions.clear()
     for _ in range(3):
         picture = pictures.add(jpeg)
-        assert picture.at_hand().shape == (240, 320, 3)
+        assert picture.smallest_loaded().shape == (240, 320, 3)
     assert decoder.reductions == [2, 2, 2]
     assert picture.at_least(1.0).shape == (480, 640, 3)
     assert decoder.reductions == [2, 2, 2, 1]

@@ -85,11 +85,11 @@ def test_the_scale_that_was_asked_for_is_sent_with_the_next_picture(
     full = read_image(camera.pictures[0])
     source = opened(f"{camera.address}/{path}", every_s=0.1)
     first = source.read()
-    assert np.array_equal(first.at_hand(), full)
+    assert np.array_equal(first.smallest_loaded(), full)
     assert first.at_least(0.4).shape == (240, 320, 3)
     frame = source.read()
     assert frame.size == (640, 480)
-    assert frame.at_hand().shape == (240, 320, 3)
+    assert frame.smallest_loaded().shape == (240, 320, 3)
     assert difference(frame.at_least(0.4), full) < REDUCED_JPEG_LEVELS.limit
     assert np.array_equal(frame.image, full)
     assert not frame.image.flags.writeable
@@ -100,8 +100,8 @@ def test_the_full_picture_is_that_of_its_own_frame(opened: Open, camera: HttpCam
     source = opened(f"{camera.address}/mjpeg/plain")
     source.read().at_least(0.1)
     frames = [source.read() for _ in range(6)]
-    assert {frame.at_hand().shape for frame in frames} == {(15, 20, 3)}
-    shown = [frame.at_hand()[5, 5].argmax() for frame in frames]
+    assert {frame.smallest_loaded().shape for frame in frames} == {(15, 20, 3)}
+    shown = [frame.smallest_loaded()[5, 5].argmax() for frame in frames]
     assert [frame.image[50, 50].argmax() for frame in frames] == shown
     assert {frame.image.shape for frame in frames} == {(120, 160, 3)}
 
@@ -119,7 +119,7 @@ def test_a_scale_that_is_asked_for_after_the_request_does_not_hold_for_its_pictu
     expected = pictures.expected()
     assert last.at_least(1.0).shape == (480, 640, 3)
     decoded.clear()
-    assert pictures.add(encoded(), expected).at_hand().shape == (240, 320, 3)
+    assert pictures.add(encoded(), expected).smallest_loaded().shape == (240, 320, 3)
     assert decoded == [2]
 
 
@@ -164,8 +164,8 @@ def test_a_set_size_and_a_rotation_hold_at_every_scale(opened: Open, camera: Htt
     assert difference(first.image, full) < 3 * REDUCED_JPEG_LEVELS.limit
     for scale in (0.5, 0.25, 0.125):
         frame = reduced_frame(source, scale)
-        assert frame.at_hand().shape == (320 * scale, 240 * scale, 3)
-        assert difference(frame.at_hand(), full) < 3 * REDUCED_JPEG_LEVELS.limit
+        assert frame.smallest_loaded().shape == (320 * scale, 240 * scale, 3)
+        assert difference(frame.smallest_loaded(), full) < 3 * REDUCED_JPEG_LEVELS.limit
     assert frame.image.shape == (320, 240, 3)
 
 
@@ -183,8 +183,8 @@ def test_a_damaged_picture_is_skipped_at_every_scale(opened: Open, camera: HttpC
     source = opened(f"{camera.address}/mjpeg/damaged")
     source.read().at_least(0.4)
     frames = [source.read() for _ in range(6)]
-    assert {frame.at_hand().shape for frame in frames} == {(240, 320, 3)}
-    assert all(difference(frame.at_hand(), full) < REDUCED_JPEG_LEVELS.limit for frame in frames)
+    assert {frame.smallest_loaded().shape for frame in frames} == {(240, 320, 3)}
+    assert all(difference(frame.smallest_loaded(), full) < REDUCED_JPEG_LEVELS.limit for frame in frames)
     assert np.array_equal(frames[-1].image, full)
 
 
@@ -200,7 +200,7 @@ def test_a_browsers_picture_is_decoded_at_the_scale_that_was_asked_for() -> None
         frame = source.read()
         frame.at_least(0.4)
     assert frame.size == (640, 480)
-    assert frame.at_hand().shape == (240, 320, 3)
+    assert frame.smallest_loaded().shape == (240, 320, 3)
     source.close()
     assert np.array_equal(frame.image, read_image(encoded()))
 

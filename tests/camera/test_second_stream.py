@@ -44,8 +44,8 @@ def detailed() -> Image:
     return blocks.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def opened(least_scale: float = NEEDED, **options: object) -> PicameraSource:
-    source = PicameraSource(PicameraOptions(size=SIZE, **options), ManualClock(), least_scale)  # type: ignore[arg-type]
+def opened(min_scale: float = NEEDED, **options: object) -> PicameraSource:
+    source = PicameraSource(PicameraOptions(size=SIZE, **options), ManualClock(), min_scale)  # type: ignore[arg-type]
     source.open()
     return source
 
@@ -147,7 +147,7 @@ def test_the_scales_that_were_asked_for_are_copied_with_the_next_frame(rig: Rig)
     rig.copies.clear()
     large = source.read()
     assert rig.copies == ["main"]
-    assert large.at_hand().shape == (240, 320, 3)
+    assert large.smallest_loaded().shape == (240, 320, 3)
     assert large.at_least(NEEDED).shape == (72, 96, 3)
 
 

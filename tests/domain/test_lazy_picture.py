@@ -55,7 +55,7 @@ def test_a_smaller_scale_is_made_of_a_larger_one_that_is_loaded() -> None:
 
 def test_what_was_asked_is_expected_next_and_else_what_was_expected() -> None:
     picture = Source().picture(1.0)
-    picture.at_hand()
+    picture.smallest_loaded()
     assert picture.expected_next() == {1.0}
     picture.at_least(0.3)
     assert picture.expected_next() == {0.5}
@@ -75,7 +75,7 @@ def test_a_frame_has_its_full_size_before_it_is_loaded() -> None:
     source = Source()
     frame = Frame(source.picture(0.5), 1, 0.0, datetime.now(UTC))
     assert frame.size == (40, 20)
-    assert frame.at_hand().shape == (10, 20, 3)
+    assert frame.smallest_loaded().shape == (10, 20, 3)
     assert frame.at_least(0.4).shape == (10, 20, 3)
     assert source.loaded == [(0.5, None)]
     assert frame.image.shape == (20, 40, 3)
@@ -85,4 +85,4 @@ def test_a_frame_of_one_size_is_the_same_at_every_scale() -> None:
     image = np.zeros((20, 40, 3), np.uint8)
     frame = Frame(image, 1, 0.0, datetime.now(UTC))
     assert frame.size == (40, 20)
-    assert frame.image is frame.at_hand() is frame.at_least(0.1) is image
+    assert frame.image is frame.smallest_loaded() is frame.at_least(0.1) is image

@@ -21,7 +21,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, scale_down
 from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.pipeline.region import LeastScale, Region, full_scale
+from edge_daemon.pipeline.region import MinScale, Region, full_scale
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.system.testing import ColourEmbedder, ManualClock
 from edge_daemon.teaching.trainer import Trainer
@@ -60,7 +60,7 @@ class Bench:
     label_uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: RuntimeSettings | None = None
     text_joiner: RegionTextJoiner | None = None
-    least_scale: LeastScale = full_scale
+    min_scale: MinScale = full_scale
     thumbnail_px: int = 224
     embedder: SwitchableEmbedder = field(default_factory=SwitchableEmbedder)
     seq: int = 0
@@ -89,7 +89,7 @@ class Bench:
             shrink=partial(scale_down, size=self.thumbnail_px),
             settings=self.settings,
             text_joiner=self.text_joiner,
-            least_scale=self.least_scale,
+            min_scale=self.min_scale,
         )
 
     def show(

@@ -106,7 +106,7 @@ class Table:
             clock=self.clock,
             encode=encode_jpeg,
             scenes=SceneParts(self.scenes, {"frame": self.view}, copies),
-            least_scale=lambda width, height: self.scale,
+            min_scale=lambda width, height: self.scale,
         )
 
     def show(self, kind: str | None = None, *instructions: Instruction, frames: int = 1) -> None:

@@ -60,7 +60,7 @@ def test_a_box_outside_the_full_picture_is_refused_at_every_scale(frame: Frame) 
     ("size", "least"),
     [((640, 480), 128 / 480), ((1280, 720), 128 / 720), ((100, 480), 1.28), ((128, 128), 1.0)],
 )
-def test_the_least_scale_leaves_the_used_part_as_large_as_the_models_input(
+def test_the_smallest_scale_leaves_the_used_part_as_large_as_the_models_input(
     size: tuple[int, int], least: float
 ) -> None:
-    assert Preprocessor(InputTensor(128, 128, 3, "uint8")).least_scale(*size) == pytest.approx(least)
+    assert Preprocessor(InputTensor(128, 128, 3, "uint8")).min_scale(*size) == pytest.approx(least)

@@ -304,9 +304,7 @@ def test_a_region_uses_the_scale_that_its_model_needs(tmp_path: Path) -> None:
             return super().at_least(scale)
 
     regions = (Region("left", Box(0, 0, 0.5, 1), "", LabelSmoother(window=1, min_hold_s=0)),)
-    bench = Bench(
-        ExampleStore(tmp_path / "examples.sqlite"), regions=regions, least_scale=lambda w, h: 80 / w
-    )
+    bench = Bench(ExampleStore(tmp_path / "examples.sqlite"), regions=regions, min_scale=lambda w, h: 80 / w)
     image = np.full((240, 320, 3), RED, np.uint8)
     picture = Watched((320, 240), (0.25, 0.5, 1.0), lambda scale, larger: image[:: round(1 / scale)], {1.0})
     picture.preload()
@@ -327,9 +325,9 @@ def test_the_pipeline_needs_the_largest_scale_of_its_regions(tmp_path: Path) -> 
     def scale(*names: str) -> float:
         chosen = tuple(regions[name] for name in names)
         store = ExampleStore(tmp_path / "examples.sqlite")
-        pipeline = Bench(store, regions=chosen, least_scale=lambda w, h: 80 / w).pipeline
+        pipeline = Bench(store, regions=chosen, min_scale=lambda w, h: 80 / w).pipeline
         pipeline.close()
-        return pipeline.least_scale((640, 480))
+        return pipeline.min_scale((640, 480))
 
     assert scale("half") == 0.25
     assert scale("half", "pixels") == 0.8
