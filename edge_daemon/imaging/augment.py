@@ -38,27 +38,27 @@ STRONG = Augmentation()
 """Changes about as large as those between two sessions, see docs/measurements/unknown.md."""
 
 
-def augmented_copy(image: Image, rng: Draws, by: Augmentation = STRONG) -> Image:
+def augmented_copy(image: Image, rng: Draws, ranges: Augmentation = STRONG) -> Image:
     """Return a changed copy of an RGB picture, of the same size."""
-    copy = _moved(PIL.Image.fromarray(image), rng, by)
-    if rng.random() < by.blur:
+    copy = _moved(PIL.Image.fromarray(image), rng, ranges)
+    if rng.random() < ranges.blur:
         half = (max(1, copy.width // 2), max(1, copy.height // 2))
         copy = copy.resize(half, PIL.Image.Resampling.BOX).resize(copy.size, PIL.Image.Resampling.BILINEAR)
-    pixels = _relit(np.asarray(copy), rng, by)
-    pixels += by.noise * rng.standard_normal(pixels.shape, np.float32)
+    pixels = _relit(np.asarray(copy), rng, ranges)
+    pixels += ranges.noise * rng.standard_normal(pixels.shape, np.float32)
     result: Image = pixels.clip(0, 255).astype(np.uint8)
     return result
 
 
-def _moved(picture: PIL.Image.Image, rng: Draws, by: Augmentation) -> PIL.Image.Image:
+def _moved(picture: PIL.Image.Image, rng: Draws, ranges: Augmentation) -> PIL.Image.Image:
     """Return the picture turned, scaled and shifted; its border pixels continue outside."""
     width, height = picture.size
     margin = max(width, height) // 2
     padded = np.pad(np.asarray(picture), ((margin, margin), (margin, margin), (0, 0)), "edge")
-    angle, scale = math.radians(rng.uniform(-by.degrees, by.degrees)), rng.uniform(*by.scales)
+    angle, scale = math.radians(rng.uniform(-ranges.degrees, ranges.degrees)), rng.uniform(*ranges.scales)
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
-    x = margin + width * (0.5 + rng.uniform(-by.shift, by.shift))
-    y = margin + height * (0.5 + rng.uniform(-by.shift, by.shift))
+    x = margin + width * (0.5 + rng.uniform(-ranges.shift, ranges.shift))
+    y = margin + height * (0.5 + rng.uniform(-ranges.shift, ranges.shift))
     matrix = (
         cos,
         -sin,
@@ -72,11 +72,11 @@ def _moved(picture: PIL.Image.Image, rng: Draws, by: Augmentation) -> PIL.Image.
     )
 
 
-def _relit(pixels: Image, rng: Draws, by: Augmentation) -> npt.NDArray[np.float32]:
+def _relit(pixels: Image, rng: Draws, ranges: Augmentation) -> npt.NDArray[np.float32]:
     """Return the pixels (float32) under another exposure, white balance and tone curve."""
-    gamma = math.exp(rng.uniform(-by.gamma, by.gamma))
-    gain = rng.uniform(1 - by.gain, 1 + by.gain)
-    balance = rng.uniform(1 - by.white_balance, 1 + by.white_balance, 3)
+    gamma = math.exp(rng.uniform(-ranges.gamma, ranges.gamma))
+    gain = rng.uniform(1 - ranges.gain, 1 + ranges.gain)
+    balance = rng.uniform(1 - ranges.white_balance, 1 + ranges.white_balance, 3)
     curve = 255 * gain * (np.arange(256) / 255) ** gamma
     table = (curve[:, None] * balance).astype(np.float32)
     return np.stack([table[:, channel][pixels[..., channel]] for channel in range(3)], axis=-1)

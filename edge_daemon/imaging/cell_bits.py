@@ -1,4 +1,4 @@
-"""Flags of the cells of a grid as the bits of one integer, and the filters of a mask on them. Pure.
+"""Bit sets of the cells of a grid: the flags as the bits of one integer, and filters of such masks. Pure.
 
 An operation on an integer of 2,000 bits takes 0.1 µs. One on an array of as many flags takes 1 µs or more,
 most of which is the call.
@@ -19,11 +19,12 @@ Bits: TypeAlias = int
 """One bit per cell, row by row; the first cell is the lowest bit."""
 
 _BLOCK = 4
+"""Side in cells of the blocks by which parts are connected."""
 
 
 @lru_cache(maxsize=16)
 def bit_grid(rows: int, columns: int) -> BitGrid:
-    """Return the grid of a size."""
+    """Return the grid of this size, which is cached: it keeps no state."""
     return BitGrid(rows, columns)
 
 
@@ -50,12 +51,15 @@ class BitGrid:
         """Return flags as bits."""
         return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
-    def edges(self, levels: npt.NDArray[np.float32], least: float) -> Bits:
-        """Return the cells whose two neighbours in a row or column differ by `least` or more."""
+    def edges(self, levels: npt.NDArray[np.float32], min_difference: float) -> Bits:
+        """Return the cells whose two neighbours in a row or column differ by `min_difference` or more.
+
+        `levels` has the shape (rows, columns).
+        """
         flat, columns = levels.ravel(), self._columns
         across, down = flat[2:] - flat[:-2], flat[2 * columns :] - flat[: -2 * columns]
-        beside = self.pack(np.abs(across, out=across) >= least) << 1 & ~(self._left | self._right)
-        return beside | self.pack(np.abs(down, out=down) >= least) << columns
+        beside = self.pack(np.abs(across, out=across) >= min_difference) << 1 & ~(self._left | self._right)
+        return beside | self.pack(np.abs(down, out=down) >= min_difference) << columns
 
     def unpack(self, bits: Bits) -> npt.NDArray[np.uint8]:
         """Return bits as numbers 0 and 1, shape (rows, columns)."""
@@ -63,7 +67,7 @@ class BitGrid:
         packed = np.frombuffer(bits.to_bytes(-(-size // 8), "little"), np.uint8)
         return np.unpackbits(packed, count=size, bitorder="little").reshape(self._rows, self._columns)
 
-    def majority(self, bits: Bits) -> Bits:
+    def median_filter(self, bits: Bits) -> Bits:
         """Return a 3 x 3 median filter of the flags; those at the edge are repeated outside."""
         left = (bits << 1 & ~self._left | bits & self._left) & self._all
         right = bits >> 1 & ~self._right | bits & self._right
@@ -73,8 +77,11 @@ class BitGrid:
         fours, eights = fours ^ (twos & carry), fours & twos & carry
         return eights | fours & (twos ^ carry | ones)
 
-    def closed(self, bits: Bits) -> Bits:
-        """Return the flags with gaps of two cells closed and enclosed holes filled."""
+    def close_and_fill(self, bits: Bits) -> Bits:
+        """Return the flags after a morphological closing (gaps of two cells), with holes filled.
+
+        A hole is a cell with a flag to its left and right, above and below, at any distance.
+        """
         joined = bits | self._all & ~self._dilated(self._all & ~self._dilated(bits))
         rightwards = leftwards = downwards = upwards = joined
         for span, low, high in self._column_steps:
@@ -85,8 +92,8 @@ class BitGrid:
             upwards |= upwards >> shift
         return rightwards & leftwards & downwards & upwards
 
-    def parts(self, bits: Bits) -> list[Bits]:
-        """Return the connected parts of the flags; a gap narrower than a block of four cells connects."""
+    def connected_components(self, bits: Bits) -> list[Bits]:
+        """Return the connected components; a gap narrower than a block of four cells connects."""
         blocks = remaining = self._blocks(bits)
         found: list[Bits] = []
         while remaining:
@@ -97,13 +104,13 @@ class BitGrid:
             found.append(bits & self._spread(part))
         return found
 
-    def extent(self, bits: Bits) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom of the bounding box of some flags; its ends are exclusive."""
+    def bounding_box(self, bits: Bits) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom of the bounding box, ends exclusive; at least one flag."""
         columns = self._used_columns(bits)
         top, bottom = _lowest(bits) // self._columns, (bits.bit_length() - 1) // self._columns
         return _lowest(columns), top, columns.bit_length(), bottom + 1
 
-    def used(self, bits: Bits) -> tuple[int, int]:
+    def count_used(self, bits: Bits) -> tuple[int, int]:
         """Return the number of rows and of columns that have a flag."""
         rows = bits
         for span, low, _ in self._column_steps:
@@ -143,7 +150,7 @@ class BitGrid:
         return blocks | blocks << 2 * self._columns
 
     def _grown(self, part: Bits, blocks: Bits) -> Bits:
-        """Return the blocks that are connected with those of `part`."""
+        """Return the component of `blocks` that holds those of `part` (a flood fill)."""
         step, low, high = self._to_next_block
         shift = _BLOCK * self._columns
         while True:

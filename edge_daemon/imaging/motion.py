@@ -14,23 +14,39 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 Planes: TypeAlias = npt.NDArray[np.float32]
-"""Cells of a picture, shape (3, rows, columns)."""
+"""Sampled pixels of a picture, shape (3, rows, columns), levels 0 to 255."""
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
+"""Foreground of a picture, shape (rows, columns)."""
+
 Profile: TypeAlias = npt.NDArray[np.float64]
+"""Share of the foreground in each line across the motion."""
 
 WARMUP_FRAMES = 15
 """Number of pictures whose median is the first background: an object that passes leaves no ghost."""
 
 _MAX_CELLS = 80
+"""Largest number of sampled pixels a side."""
+
+# A cell is foreground if it differs by _MIN_DIFFERENCE levels of 255 plus _DEVIATIONS mean deviations.
 _MIN_DIFFERENCE = 18.0
 _DEVIATIONS = 3.0
+
+# Time constants of the adaptation to changes of light.
 _BACKGROUND_TIME_S = 10.0
 _FOREGROUND_TIME_S = 1800.0
-_FILLED_SHARE = 0.7
-_MIN_COVERAGE = 0.04
-_RELEARN_S = 20.0
+
 _MAX_STEP_S = 1.0
+"""Longest time between two pictures that the adaptation counts."""
+
+_FILLED_SHARE = 0.7
+"""Foreground's share of the region from which on the background may be another one."""
+
+_RELEARN_S = 20.0
+"""Time for which the region is filled before the background is learnt again."""
+
+_MIN_COVERAGE = 0.04
+"""Share of the foreground across the motion above which a line belongs to an object."""
 
 
 @dataclass(frozen=True, slots=True)

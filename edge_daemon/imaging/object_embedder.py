@@ -1,4 +1,4 @@
-"""Embedding of the object before a known scene, without that scene."""
+"""Embedding of the object in front of a known scene, without that scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture that an embedder gets of an object before a known scene."""
+"""The picture that an embedder gets of an object in front of a known scene."""
 
 from __future__ import annotations
 
@@ -26,17 +26,22 @@ Colour: TypeAlias = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
 NEUTRAL: Colour = (128, 128, 128)
-"""The ground of a picture whose mask covers nothing."""
+"""The background of a picture whose mask covers nothing."""
 
 _SHARES = 40
+"""Cells a side of an `ObjectPart`'s shares."""
+
 _ENLARGED = 0.75
+"""Height of a part, relative to the target's, below which it is interpolated."""
+
 _EPSILON = 1e-6
+"""Added to a sum of shares that may be zero."""
 
 
 class ObjectPart(Struct, frozen=True, eq=False):
     """A square picture around an object with its surroundings.
 
-    `shares` (rows x columns, 0 to 255) tells how much of each cell of the picture the object covers.
+    `pixels` is RGB uint8 HWC. `shares` (rows x columns, 0 to 255) is how much of each cell the object covers.
     """
 
     pixels: Image
@@ -46,7 +51,8 @@ class ObjectPart(Struct, frozen=True, eq=False):
 def object_part(image: Image, view: ObjectView, size: int = PICTURE_PX) -> ObjectPart:
     """Return the object of a view with its surroundings, `size` pixels square: its box with a margin.
 
-    What lies outside of the image has the object's mean colour.
+    The part of the square outside of the image has the object's mean colour. Raises ValueError for a view
+    without an object.
     """
     from PIL import Image as Pillow
 
@@ -92,12 +98,12 @@ def object_side(image: Image, view: ObjectView) -> int:
 
 
 def object_picture(
-    image: Image, view: ObjectView, size: int = PICTURE_PX, ground: Colour | None = None
+    image: Image, view: ObjectView, size: int = PICTURE_PX, background: Colour | None = None
 ) -> Image:
     """Return the object of a view alone, `size` pixels square: its box with a margin, the rest in one colour.
 
-    That is the object's mean colour unless a `ground` is given: with grey, an object in another light stands
-    out from its ground in another way.
+    That colour is the object's mean colour unless a `background` is given. Raises ValueError for a view
+    without an object.
     """
     from PIL import Image as Pillow
 
@@ -106,7 +112,7 @@ def object_picture(
     rows, columns = mask.shape
     left, top, side = _square(box, width, height)
     scale = size / side
-    # What the mask does not cover need not be scaled.
+    # Only the rows and columns that the mask covers are scaled.
     used_rows, used_columns = _used(mask)
     x0, x1 = _covered(used_columns, width / columns, left, min(width, left + side))
     y0, y1 = _covered(used_rows, height / rows, top, min(height, top + side))
@@ -116,7 +122,7 @@ def object_picture(
     cell_x, cell_y = columns / width, rows / height
     edges = (x0 * cell_x, y0 * cell_y, x1 * cell_x, y1 * cell_y)
     soft = cells.resize(target, Pillow.Resampling.BILINEAR, box=edges)
-    colour = _mean_colour(image, mask, used_rows, used_columns) if ground is None else ground
+    colour = _mean_colour(image, mask, used_rows, used_columns) if background is None else background
     framed = Pillow.new("RGB", (size, size), colour)
     framed.paste(part, (round((x0 - left) * scale), round((y0 - top) * scale)), soft)
     return np.frombuffer(bytearray(framed.tobytes()), np.uint8).reshape(size, size, 3)

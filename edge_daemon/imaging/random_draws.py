@@ -48,7 +48,7 @@ class RandomDraws:
         return np.array([self._random.uniform(low, high) for _ in range(size)])
 
     def standard_normal(self, shape: tuple[int, ...], dtype: type[np.float32] = np.float32) -> Floats:
-        """Return normal numbers of mean 0 and deviation 1, float32: one of 4,096 values each, to 3.1."""
+        """Return float32 numbers from the standard normal distribution, drawn from 4,096 values up to 3.1."""
         count = math.prod(shape)
         bits = np.frombuffer(self._random.randbytes(2 * count), "<u2") & (_VALUES - 1)
         normal: Floats = _normal_values()[bits].reshape(shape).astype(dtype, copy=False)

@@ -8,23 +8,37 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Planes: TypeAlias = npt.NDArray[np.float32]
-"""Cells of a picture: float32, shape (3, rows, columns), levels 0 to 255."""
+from edge_daemon.imaging.scene_sampling import Planes
 
 CellMask: TypeAlias = npt.NDArray[np.bool_]
 """One flag per cell, shape (rows, columns)."""
 
 MOTION_LEVELS = 15.0
-"""Difference of a cell between two pictures of a still scene, of 255: a camera's noise and rounding."""
+"""Largest difference of a cell between two pictures of a still scene, of 255: noise and rounding."""
 
 _MIN_LIGHT = 14.0
+"""Mean level, of 255, below which a picture is dark."""
+
 _STRUCTURE_SHARE = 0.3
+"""Share of the scene's contrast below which a picture is featureless."""
+
 _EDGE_RATIO = 1.25
+"""Ratio of the edges in the scene to those in the picture from which an outline is one of the scene."""
+
 _MIN_PART = 4
+"""Least number of cells of a connected component."""
+
 _STRONG_EDGE = 16.0
+"""Difference between neighbouring cells, of 255, above which there is an edge."""
+
 _MIN_EDGES = 0.01
+"""Share of the cells that are edges below which a scene has too few of them to compare."""
+
 _SHIFT_GAIN = 0.5
+"""Share of the error without a shift below which the error with it shows a moved camera."""
+
 _MIN_SHIFT_ERROR = 1.0
+"""Mean error without a shift, of 255, up to which the camera has not moved."""
 
 
 def moved(cells: Planes, earlier: Planes, levels: float = MOTION_LEVELS) -> CellMask:
@@ -47,8 +61,8 @@ def is_featureless(cells: Planes, scene: Planes) -> bool:
     return _contrast(cells) < _STRUCTURE_SHARE * _contrast(scene)
 
 
-def parts(mask: CellMask) -> Iterator[CellMask]:
-    """Yield the connected parts of a mask, except those of less than four cells."""
+def connected_components(mask: CellMask) -> Iterator[CellMask]:
+    """Yield the connected components of a mask that have at least four cells."""
     numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
         grown = numbers.copy()

@@ -12,7 +12,7 @@ from edge_daemon.imaging.median import median
 from edge_daemon.imaging.scene_change import (
     MOTION_LEVELS,
     CellMask,
-    Planes,
+    connected_components,
     dilated,
     has_left,
     has_shifted,
@@ -20,9 +20,9 @@ from edge_daemon.imaging.scene_change import (
     is_featureless,
     lost_edges,
     moved,
-    parts,
 )
 from edge_daemon.imaging.scene_reference import MIN_CELLS, SceneMatch, SceneReference
+from edge_daemon.imaging.scene_sampling import Planes
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -35,7 +35,7 @@ SAMPLE_S = 0.4
 """Shortest time between two samples; other frames cost nothing."""
 
 MAX_FRAMES = 9
-"""Pictures in the median: at most 0.7 MB."""
+"""Number of pictures in the median, 0.7 MB at most."""
 
 STILL_S = 5.0
 """Time without motion after which a change of some cells is examined."""
@@ -44,25 +44,52 @@ FILLED_S = 10.0
 """Time without motion after which a change of most of the region is a new scene."""
 
 FEATURELESS_S = 600.0
-"""The same where the picture lacks the scene's structure: more often a covered lens than a new scene."""
+"""The same for a featureless picture: more often a covered lens than a new scene."""
 
 ABSORBED_S = 8 * 3600.0
-"""Time after which a thing that was not recognised all the while becomes a part of the scene."""
+"""Time without motion after which a thing becomes a part of the scene, unless it is recognised."""
 
 _FRAME_S = 1.5
+"""Shortest time between two pictures of the median while the scene is learned."""
+
 _REFRESH_S = 60.0
+"""Time in which all pictures of the median of a known scene are replaced, for slow changes of light."""
+
 _MAX_STEP_S = 15.0
+"""Longest time between two samples that counts as time without motion."""
+
 _EXAMINATION_S = 2.0
+"""Shortest time between two examinations of a difference."""
+
 _AGREEING_FRAMES = 0.6
+"""Share of the pictures that must agree with the median in a pixel."""
+
 _MAX_DISAGREEING = 0.02
+"""Largest share of the pixels in which fewer pictures agree."""
+
 _EMPTY_SHARE = 0.01
+"""Share of the cells up to which a difference is noise."""
+
 _FILLED_SHARE = 0.5
+"""Share of the cells above which most of the region differs."""
+
 _LOST_EDGES = 0.7
+"""Share of the scene's edges that the picture lacks above which it shows another scene."""
+
 _MAX_TINT = 2.0
+"""Largest ratio between the gains of two channels in one scene."""
+
 _RESTLESS_S = 20.0
+"""Time constant of the share of the time for which a cell moves."""
+
 _RESTLESS = 0.3
+"""Share of the time above which a cell is restless."""
+
 _MAX_RESTLESS_SHARE = 0.5
+"""Share of restless cells above which there is no scene."""
+
 _RECOGNISED_STILL_S = 60.0
+"""Longest time without motion that counts while an object is recognised."""
 
 
 class SceneUpdate(Enum):
@@ -81,11 +108,11 @@ class SceneModel:
     """Scene of one region. Pure: the caller passes the time. One owning thread.
 
     The scene is the median of pictures taken over at least 12 seconds in which nearly every cell showed the
-    same most of the time. It can't be known that this is the scene without an object, so it is corrected:
-    a part whose outline is in the scene but no longer in the picture has left. A thing in view keeps its
-    outline and is never learned while it is recognised, and not for eight hours otherwise. Slow changes of
-    light are followed; a dark picture, or one without the scene's structure, is no news of the scene. If
-    most of the region differs, or it shows the scene shifted, the scene has changed and is learned again.
+    same most of the time. It may hold an object, so it is corrected: a part whose outline is in the scene but
+    no longer in the picture has left. A thing in view keeps its outline; it is never learned while it is
+    recognised, and otherwise after eight hours. Slow changes of light are followed; dark and featureless
+    pictures are ignored. If most of the region differs, or it shows the scene shifted, the scene has changed
+    and is learned again.
     """
 
     def __init__(self) -> None:
@@ -257,7 +284,7 @@ class SceneModel:
     def _correct(self, image: Image, match: SceneMatch, still: CellMask, now: float) -> SceneUpdate | None:
         """Replace the parts of the scene that left, or that have been something else for hours."""
         replaced = np.zeros_like(still)
-        for part in parts(still):
+        for part in connected_components(still):
             if has_left(part, match.cells, match.expected) or float(self._still_s[part].min()) >= ABSORBED_S:
                 replaced |= dilated(dilated(part))
         if not replaced.any():

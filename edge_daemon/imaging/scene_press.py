@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.imaging.scene_change import CellMask, Planes, is_dark, moved
+from edge_daemon.imaging.scene_change import CellMask, is_dark, moved
 from edge_daemon.imaging.scene_reference import MIN_CELLS, SceneReference
+from edge_daemon.imaging.scene_sampling import Planes
 
 if TYPE_CHECKING:
     from edge_daemon.domain.frame_timing import FrameTiming
@@ -27,8 +28,13 @@ SLOW_PERIODS = 5.5
 """The same in periods of a still slower one: three, one for a hand and one for a picture to arrive."""
 
 _INTERVAL_S = 0.12
+"""Shortest time between two pictures."""
+
 _SLOW_INTERVAL_S = 0.5
+"""Interval of the pictures from which on the camera is slow."""
+
 _MAX_MOVED_SHARE = 0.01
+"""Share of the cells above which a difference is motion."""
 
 
 class ScenePress:
@@ -70,7 +76,7 @@ class ScenePress:
         return None
 
     def check_time(self, now: float) -> None:
-        """Raise RequestError if the time is over."""
+        """Raise RequestError if the time for the press is over at `now`."""
         timeout_s = self._timeout_s()
         if now - self._pressed_s <= timeout_s:
             return
@@ -86,7 +92,7 @@ class ScenePress:
         return TIMEOUT_S
 
     def _is_slow(self) -> bool:
-        """Return whether the pictures come slowly; so does a second one that has not come yet."""
+        """Return whether the camera is slow, which is assumed until the second picture."""
         return self._least_gap_s >= _SLOW_INTERVAL_S
 
     def _check(self, sample: SceneReference) -> None:

@@ -45,15 +45,29 @@ _MAGIC = b"ESR1"
 _HEADER = struct.Struct("<4sfHH")
 _MAGIC_WITH_BOX = b"ESR2"
 _BOX = struct.Struct("<4d")
+# Noise and differences are in levels of 255.
 _DEFAULT_NOISE = 2.0
+"""Noise of a reference of one or two pictures, which do not show it."""
+
+_NOISE_ALLOWANCE = 2.0
+"""A picture's noise is at most three times the reference's plus this."""
+
+# The expected error of a cell is _MIN_DIFFERENCE, scaled with the light, plus _NOISE_LIMIT standard
+# deviations of the noise plus the change that a shift by _SLOPE_TOLERANCE cells would make.
 _MIN_DIFFERENCE = 8.0
 _NOISE_LIMIT = 3.5
-_NOISE_ALLOWANCE = 2.0
 _SLOPE_TOLERANCE = 0.45
+
+# Levels below and from which on the ratio of a cell to its reference is unknown.
 _MIN_LEVEL = 20
 _SATURATED = 250
+
 _BINS_PER_OCTAVE = 16
+"""Bins of the histogram of these ratios for a factor of two."""
+
 _MAX_SHIFT = 1.0
+"""Largest shift of a shaking camera, in cells."""
+
 _LOGS = np.round(np.log2(np.maximum(np.arange(256), 1)) * _BINS_PER_OCTAVE).astype(np.intp)
 _SMOOTHING = np.array([1, 2, 3, 2, 1])
 

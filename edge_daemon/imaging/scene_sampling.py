@@ -15,9 +15,10 @@ Planes: TypeAlias = npt.NDArray[np.float32]
 """Cells of a picture: float32, shape (3, rows, columns), levels 0 to 255."""
 
 MAX_SIDE = 160
-"""Longest side of the stored picture in pixels; a cell of the grid is 2 x 2 of them."""
+"""Longest side of a reference's picture in pixels; a cell of the grid is 2 x 2 of them."""
 
 _USUAL_SIDE = 112
+"""Longest side that a step is chosen for; it is rounded to whole steps."""
 
 
 def picture_step(shape: Sequence[int]) -> int:
@@ -28,7 +29,10 @@ def picture_step(shape: Sequence[int]) -> int:
 
 
 def sample(image: Image, step: int, pixels: int = 1) -> Planes:
-    """Return the mean of sampled pixels in squares of `pixels` times `step` a side."""
+    """Return a picture (RGB uint8 HWC) reduced to squares of `pixels` x `step` pixels a side.
+
+    Each number is the mean of up to 2 samples of its square if `pixels` is 1, of up to 8 if it is 2.
+    """
     side = step * pixels
     rows, columns = image.shape[0] // side, image.shape[1] // side
     part = image[: rows * side]
@@ -43,6 +47,7 @@ def sample(image: Image, step: int, pixels: int = 1) -> Planes:
             sums[: -3 * distance] += sums[3 * distance :]
             count *= 2
     shape, strides = (3, rows, columns), (2, 6 * image.shape[1], 6 * side)
+    # A view of the sums that takes one pixel per square, channels first; a pixel has 3 numbers of 2 bytes.
     lines = np.ndarray(shape, np.uint16, sums, 6 * first, strides)
     planes: Planes = lines.astype(np.float32, "C")
     planes *= 1 / count

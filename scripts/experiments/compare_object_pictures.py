@@ -77,7 +77,7 @@ def mean_colour(image: Image, view: ObjectView, reference: SceneReference) -> Im
 
 def grey(image: Image, view: ObjectView, reference: SceneReference) -> Image:
     """Return the object, the rest grey."""
-    return object_picture(image, view, SIDE, ground=NEUTRAL)
+    return object_picture(image, view, SIDE, background=NEUTRAL)
 
 
 def sharp(image: Image, view: ObjectView, reference: SceneReference) -> Image:
@@ -102,7 +102,7 @@ def on(level: Callable[[Image, npt.NDArray[np.bool_]], npt.NDArray[np.float64]])
 
 def _alpha(image: Image, view: ObjectView) -> npt.NDArray[np.float64]:
     white = np.full_like(image, 255)
-    return object_picture(white, view, SIDE, ground=(0, 0, 0)) / 255
+    return object_picture(white, view, SIDE, background=(0, 0, 0)) / 255
 
 
 def blurred_scene(image: Image, view: ObjectView, reference: SceneReference) -> Image:

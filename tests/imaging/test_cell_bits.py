@@ -52,7 +52,8 @@ def test_flags_are_the_same_after_packing(shape: tuple[int, int]) -> None:
 def test_the_majority_is_five_of_nine(shape: tuple[int, int]) -> None:
     grid = bit_grid(*shape)
     for flags in drawn(shape):
-        np.testing.assert_array_equal(unpacked(grid, grid.majority(grid.pack(flags))), counts(flags) >= 5)
+        filtered = grid.median_filter(grid.pack(flags))
+        np.testing.assert_array_equal(unpacked(grid, filtered), counts(flags) >= 5)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -72,7 +73,7 @@ def test_closing_fills_gaps_and_what_is_enclosed(shape: tuple[int, int]) -> None
     for flags in drawn(shape):
         joined = flags | (counts(counts(flags) > 0) == 9)
         expected = spanned(joined) & spanned(joined.T).T
-        np.testing.assert_array_equal(unpacked(grid, grid.closed(grid.pack(flags))), expected)
+        np.testing.assert_array_equal(unpacked(grid, grid.close_and_fill(grid.pack(flags))), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -81,8 +82,8 @@ def test_the_extent_is_the_bounding_box(shape: tuple[int, int]) -> None:
     for flags in (each for each in drawn(shape) if each.any()):
         rows, columns = np.flatnonzero(flags.any(axis=1)), np.flatnonzero(flags.any(axis=0))
         bits = grid.pack(flags)
-        assert grid.extent(bits) == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-        assert grid.used(bits) == (len(rows), len(columns))
+        assert grid.bounding_box(bits) == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        assert grid.count_used(bits) == (len(rows), len(columns))
 
 
 def test_parts_are_separate_where_a_block_lies_between_them() -> None:
@@ -95,7 +96,7 @@ def test_parts_are_separate_where_a_block_lies_between_them() -> None:
     )
     for place in (left, right, corner):
         flags[place] = True
-    parts = [unpacked(grid, part) for part in grid.parts(grid.pack(flags))]
+    parts = [unpacked(grid, part) for part in grid.connected_components(grid.pack(flags))]
     assert [part.sum() for part in parts] == [56, 49, 24]
     for place, part in zip((left, right, corner), parts, strict=True):
         assert part[place].all()
@@ -106,7 +107,7 @@ def test_the_parts_are_all_cells_once(shape: tuple[int, int]) -> None:
     grid = bit_grid(*shape)
     for flags in drawn(shape):
         bits = grid.pack(flags)
-        parts = grid.parts(bits)
+        parts = grid.connected_components(bits)
         assert sum(part.bit_count() for part in parts) == bits.bit_count()
         assert sum(parts) == bits
 
@@ -115,5 +116,5 @@ def test_a_flag_at_the_end_of_a_row_does_not_reach_the_next_row() -> None:
     grid = bit_grid(16, 18)
     flags = np.zeros((16, 18), bool)
     flags[2:5, 15:] = flags[6:9, :3] = True
-    assert len(grid.parts(grid.pack(flags))) == 2
-    np.testing.assert_array_equal(unpacked(grid, grid.closed(grid.pack(flags))), flags)
+    assert len(grid.connected_components(grid.pack(flags))) == 2
+    np.testing.assert_array_equal(unpacked(grid, grid.close_and_fill(grid.pack(flags))), flags)

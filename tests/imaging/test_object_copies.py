@@ -43,7 +43,7 @@ def test_some_masks_of_copies_are_larger_and_some_are_smaller(camera: FixedCamer
     def covered(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> int:
         return int((picture != picture[0, 0]).any(axis=2).sum())
 
-    own = covered(object_picture(np.full_like(image, 255), view, SIDE, ground=(0, 0, 0)))
+    own = covered(object_picture(np.full_like(image, 255), view, SIDE, background=(0, 0, 0)))
     sizes = [covered(on_mean_colour(object_copy(image, view, RandomDraws(seed), SIDE))) for seed in range(20)]
     assert min(sizes) < own < max(sizes)
 

@@ -28,7 +28,7 @@ def test_the_picture_of_an_object_is_the_object_on_its_mean_colour(
     assert (picture[:8, :8] == picture[0, 0]).all()
     assert (picture[0, 0] == picture[-1, -1]).all()
     on_black, share = (
-        object_picture(each, view, 96, ground=(0, 0, 0)) for each in (image, np.full_like(image, 255))
+        object_picture(each, view, 96, background=(0, 0, 0)) for each in (image, np.full_like(image, 255))
     )
     np.testing.assert_allclose(picture[0, 0], 255 * on_black.mean(axis=(0, 1)) / share.mean(), atol=8)
 
@@ -42,7 +42,7 @@ def test_the_picture_of_an_object_is_that_of_a_slow_resize(
     assert view.mask is not None
     assert view.box is not None
     fast = object_picture(image, view, 96).astype(float)
-    white = object_picture(np.full_like(image, 255), view, 96, ground=(0, 0, 0))
+    white = object_picture(np.full_like(image, 255), view, 96, background=(0, 0, 0))
     side = round(max(view.box.width * camera.width, view.box.height * camera.height) * 1.3)
     left = round((view.box.x + view.box.width / 2) * camera.width - side / 2)
     top = round((view.box.y + view.box.height / 2) * camera.height - side / 2)
@@ -87,7 +87,7 @@ def test_a_part_has_its_surroundings_and_the_share_of_the_object(
     part = object_part(image, view, 160)
     assert part.pixels.shape == (160, 160, 3)
     alone = object_picture(image, view, 160).astype(int)
-    white = object_picture(np.full_like(image, 255), view, 160, ground=(0, 0, 0))[..., 0]
+    white = object_picture(np.full_like(image, 255), view, 160, background=(0, 0, 0))[..., 0]
     inside = white == 255
     assert np.abs(part.pixels.astype(int) - alone)[inside].mean() < 8
     rows, columns = part.shares.shape

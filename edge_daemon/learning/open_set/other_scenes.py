@@ -1,7 +1,8 @@
 """The lower threshold for objects in scenes in which nothing was taught.
 
 The examples' own threshold is that of the scene in which they were taught, of its light and of the edges
-that its ground leaves in the masks. The copies of the taught objects show how far the scores fall elsewhere.
+that its background leaves in the masks. The copies of the taught objects show how far the scores fall in
+other scenes.
 """
 
 from __future__ import annotations

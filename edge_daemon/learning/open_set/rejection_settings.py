@@ -27,4 +27,4 @@ class RejectionSettings:
 WHOLE_REGIONS = RejectionSettings()
 
 OBJECTS_ALONE = RejectionSettings(relaxation=0.5, copies_quantile=0.12, shows_place=False)
-"""Without its ground an object is farther from a new class (docs/measurements/scene.md)."""
+"""Without its background an object is farther from a new class (docs/measurements/scene.md)."""
