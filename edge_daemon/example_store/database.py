@@ -84,17 +84,28 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
 def connect_memory(path: Path | None) -> sqlite3.Connection:
     """Open a copy of the file in memory, for one that can't be written; an empty store for None.
 
-    Raises sqlite3.Error for a journal that only a process that may write can fold in.
+    Raises StoreError for a journal that only a process that may write can fold in.
     """
     connection = open_file(":memory:")
     try:
         if path is not None and path.exists() and path.stat().st_size:
-            with closing(open_unwritable(path)) as source:
-                source.backup(connection)
+            _copy_unwritable(path, connection)
     except BaseException:
         connection.close()
         raise
     return _prepare_or_close(connection, path or Path(":memory:"))
+
+
+def _copy_unwritable(path: Path, target: sqlite3.Connection) -> None:
+    with closing(open_unwritable(path)) as source:
+        try:
+            source.backup(target)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorname != "SQLITE_CANTOPEN" or not journal_size(path):
+                raise
+            raise StoreError(
+                f"store '{path}' can't be read without permission to write: a process has left a journal"
+            ) from exc
 
 
 def mark_damaged(connection: sqlite3.Connection) -> dict[int, str]:

@@ -65,5 +65,7 @@ def is_database(path: Path) -> bool:
 
 def journal_size(path: Path) -> int:
     """Return the size of the journal in bytes; 0 without one. It is beside the file, not beside a link."""
-    journal = Path(f"{os.path.realpath(path)}-wal")
-    return journal.stat().st_size if journal.exists() else 0
+    try:
+        return os.stat(f"{os.path.realpath(path)}-wal").st_size
+    except FileNotFoundError:  # the last process that closes the file deletes it
+        return 0
