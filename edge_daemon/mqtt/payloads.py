@@ -207,7 +207,7 @@ class Response(Payload, frozen=True, kw_only=True):
 
 
 class SettingsPayload(Payload, frozen=True, kw_only=True):
-    """Current values of the settings that requests can change. A restart resets them to the configuration."""
+    """Current values of the settings that requests can change. A restart restores the configured ones."""
 
     trigger: Annotated[str, Meta(description="continuous, motion, gpio or mqtt")]
     unknown: Annotated[

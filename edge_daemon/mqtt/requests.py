@@ -155,7 +155,7 @@ class SnapshotRequest(_Body, frozen=True):
 
 
 class TriggerRequest(_Body, frozen=True, kw_only=True):
-    """Report that an object is in view now. The response follows its classification and has its label.
+    """Report that an object is in view now. The response has its label, after the classification.
 
     With `mode`, set the trigger of all regions instead.
     """
