@@ -1,4 +1,4 @@
-"""`edge-daemon classify`: classify pictures and films by the taught examples or the model's own classes."""
+"""`edge-daemon classify`: classify pictures and videos by the taught examples or the model's own classes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture or film to classify")
+    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture or video to classify")
     parser.add_argument(
         "--model",
         type=read_model,
         metavar="M",
-        help="model name or .tflite file; without --store, classify by its own classes",
+        help="model name or .tflite file; without --store, classify by the model's own classes",
     )
-    parser.add_argument("--store", metavar="S", help="example store that supplies the examples")
+    parser.add_argument("--store", metavar="S", help="store of the examples (default: store.path)")
     parser.add_argument(
         "--topk",
         type=read_count,
@@ -63,13 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=read_seconds,
         default=1.0,
         metavar="S",
-        help="seconds of a film between two classified frames (default 1)",
+        help="seconds of a video between two classified frames (default 1)",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A picture or a frame of a film. `time_s` is the film's time, None for a picture."""
+    """A picture or a frame of a video. `time_s` is the video's time, None for a picture."""
 
     path: Path
     image: Image
@@ -150,7 +150,7 @@ class _Output:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: print a line per image or film frame and region, with details if requested."""
+    """Run the command: print a line per image or video frame and region, with details if requested."""
     config, chosen = choose_features(load_config(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
     embedder = chosen or build_embedder(config)
@@ -176,14 +176,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _views(paths: Iterable[Path], every_s: float, failures: list[Exception]) -> Iterator[_View]:
-    """Yield the pictures, and the frames of each film.
+    """Yield the pictures, and the frames of each video.
 
     A line on stderr names a file that can't be read; the other files are used.
     """
     for path in paths:
         try:
-            if _is_film(path):
-                yield from _film_views(path, every_s)
+            if _is_video(path):
+                yield from _video_views(path, every_s)
             else:
                 yield _View(path, read_image(path))
         except (ImageError, CameraError) as exc:
@@ -191,7 +191,7 @@ def _views(paths: Iterable[Path], every_s: float, failures: list[Exception]) -> 
             failures.append(exc)
 
 
-def _is_film(path: Path) -> bool:
+def _is_video(path: Path) -> bool:
     try:
         if not path.is_file() or named_as_image(path):
             return False
@@ -200,7 +200,7 @@ def _is_film(path: Path) -> bool:
         return False  # the error of `read_image` names the fault
 
 
-def _film_views(path: Path, every_s: float) -> Iterator[_View]:
+def _video_views(path: Path, every_s: float) -> Iterator[_View]:
     from edge_daemon.camera.video_decoder import film_frames
 
     for time_s, image in film_frames(path, every_s):

@@ -34,20 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for action, summary in (
-        ("check", "find the errors that would refuse a start or a reload, without opening a device"),
+        ("check", "find the errors for which a start or reload would be refused, without opening a device"),
         ("show", "show all values and their sources"),
     ):
         add_action(actions, action, action, summary)
     changes = add_action(
-        actions, "set", "set", "write values into the file, which keeps its comments; a missing one is made"
+        actions,
+        "set",
+        "set",
+        "write values into the configuration file; comments stay, a missing file is created",
     )
     changes.add_argument(
         "changes",
         nargs="+",
         metavar="SECTION.KEY=VALUE",
-        help="such as web.listen=8080; all are written or none",
+        help="such as web.listen=8080; either all are written or none",
     )
-    add_action(actions, "reset", "reset", "remove what was set on the page")
+    add_action(actions, "reset", "reset", "remove the settings and regions that were set on the page")
     add_action(actions, "schema", "schema", "print the JSON Schema")
 
 

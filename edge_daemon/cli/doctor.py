@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECK",
         help="skip a check, such as camera; repeatable",
     )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report without secrets, to send")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write all findings, without secrets, for a bug report"
+    )
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="write a picture of the camera, as a JPEG"
     )
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=partial(read_seconds, longest=600),
         default=0.0,
         metavar="SECONDS",
-        help="watch the buttons and name those that move",
+        help="watch the buttons for this time and name those that are pressed",
     )
 
 

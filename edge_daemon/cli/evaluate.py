@@ -81,19 +81,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--far",
         type=Path,
         metavar="DIR",
-        help="with --unknown or --sessions: pictures of other objects, in label folders",
+        help="with --unknown or --sessions: pictures of quite different objects, in label folders",
     )
     add(
         "--leave-one-out",
         action="store_true",
-        help="compare the device's own evaluation with held-out pictures",
+        help="compare the device's own evaluation with the accuracy on held-out pictures",
     )
-    add("--report", type=Path, metavar="FILE", help="write a page with pictures (needs DIR)")
+    add("--report", type=Path, metavar="FILE", help="write an HTML page with pictures (needs DIR)")
     add("--tune", action="store_true", help="recommend classifier, k, metric and vote by cross-validation")
     add(
         "--sessions",
         action="store_true",
-        help="train on some sessions, test on the same and on the others; DIR has SESSION/LABEL/PICTURE, "
+        help="train on some sessions, test on these and on the others; DIR has SESSION/LABEL/PICTURE, "
         "and SESSION/_scene for frames without an object",
     )
     add(

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions,
         "import",
         _import,
-        "import label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or an export",
+        "import label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or an archive",
     )
     import_.add_argument("path", type=Path, metavar="PATH", help="folder or file to import")
     import_.add_argument(
@@ -74,14 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     import_.add_argument("--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if known")
     _add_region(import_)
     export = add_action(
-        actions, "export", _export, "write NAME.zip (complete), NAME.json (ml5/tfjs) or a folder (pictures)"
+        actions,
+        "export",
+        _export,
+        "write NAME.zip (complete), NAME.json (ml5/tfjs) or a folder (pictures only)",
     )
     export.add_argument("path", type=Path, metavar="PATH", help="file or folder to write")
     export.add_argument(
-        "--form", choices=["ml5", "tfjs"], default="ml5", help="form of the JSON (default: ml5)"
+        "--form", choices=["ml5", "tfjs"], default="ml5", help="format of the JSON (default: ml5)"
     )
     export.add_argument("--space", metavar="ID", help="embedding space for JSON, if the store has several")
-    fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into a zip, over MQTT")
+    fetch = add_action(actions, "fetch", run_fetch, "fetch the examples of a device over MQTT, as a zip")
     add_fetch_arguments(fetch)
     add_action(actions, "list", _list, "show the number of examples and the evaluation of each label")
     rename = add_action(actions, "rename", _rename, "give all examples of a label another label")
@@ -91,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge.add_argument("labels", nargs="+", metavar="LABEL")
     merge.add_argument("into", metavar="INTO")
     add_action(actions, "undo", _undo, "undo the last change: a burst, import, clear, rename or merge")
-    add_action(actions, "redo", _redo, "redo the change undone last")
+    add_action(actions, "redo", _redo, "redo the change that was undone last")
     clear = add_action(actions, "clear", _clear, "remove all examples, or those of one label")
     clear.add_argument("label", nargs="?", metavar="LABEL", help="this label only (default: all)")
     salvage = add_action(

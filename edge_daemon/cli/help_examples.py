@@ -18,7 +18,7 @@ EXAMPLES: Mapping[str, str] = {
 """,
     "classify": """
   edge-daemon classify new.jpg --explain
-  edge-daemon classify new.jpg film.mp4 --store my-examples.sqlite --json
+  edge-daemon classify new.jpg video.mp4 --store my-examples.sqlite --json
   edge-daemon classify new.jpg --model efficientnet_lite0 --topk 3
 """,
     "evaluate": """

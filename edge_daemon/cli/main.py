@@ -62,19 +62,19 @@ class _CommandParser(_Parser):
 
 COMMANDS = {
     "run": "run the daemon",
-    "demo": "run a simulated device that is taught and tested",
-    "try": "serve the page for a camera of this machine or browser, with its own empty store",
+    "demo": "run a simulated device, teach it and test it",
+    "try": "serve the page for a camera of this machine or of the browser, with a separate, empty store",
     "watch": "show the MQTT messages of a device live",
-    "sort": "eject each object by its label, through GPIO outputs",
-    "keys": "hold down the key of a device's label, on a virtual keyboard",
-    "classify": "classify pictures and films",
-    "examples": "add, import, export, fetch, list, rename, merge, undo, redo or clear examples",
-    "scene": "learn, show or forget the scene without an object of a running device",
-    "evaluate": "measure the accuracy of classifiers on a folder of labelled images",
+    "sort": "eject objects by their label, through GPIO outputs",
+    "keys": "hold down the key that belongs to the current label, on a virtual keyboard",
+    "classify": "classify pictures and videos",
+    "examples": "add, import, export, list, change or remove examples",
+    "scene": "show, learn or forget a running device's scene: its picture without an object",
+    "evaluate": "measure the accuracy of classifiers on labelled pictures or on the store",
     "models": "list, recommend, use, pull, add and inspect models",
-    "bench": "time each stage of a frame, and the interpreter alone",
-    "doctor": "check camera, GPIO, broker, model, store and clock",
-    "config": "check, show or change the configuration, remove what was set on the page, or print the schema",
+    "bench": "measure the time of each stage of a frame, and of the interpreter alone",
+    "doctor": "check camera, GPIO, broker, model, store, clock and more, with a hint for each fault",
+    "config": "check, show or change the configuration, reset the page's settings, or print the schema",
 }
 
 _OUTPUT_FAULTS = {

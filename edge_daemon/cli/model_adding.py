@@ -41,13 +41,13 @@ def declare_add_arguments(parser: argparse.ArgumentParser) -> None:
         "--range",
         type=_range,
         metavar="LOW..HIGH",
-        help="black..white in training, if the model doesn't declare it: -1..1, 0..1, 0..255, 1..0",
+        help="black..white in training, if the model doesn't declare them: -1..1, 0..1, 0..255, 1..0",
     )
     parser.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="its class names, one a line (default: those beside or inside it)",
+        help="the model's class names, one per line (default: those beside or inside it)",
     )
     parser.add_argument(
         "--calibrate",

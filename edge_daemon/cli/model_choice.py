@@ -48,11 +48,13 @@ class ModelChange(Struct, frozen=True):
 
 def add_recommend_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the action's arguments."""
-    parser.add_argument("--offline", action="store_true", help="only models on this disk; nothing is tried")
+    parser.add_argument(
+        "--offline", action="store_true", help="download nothing: choose among the models on this disk"
+    )
     parser.add_argument(
         "--use",
         action="store_true",
-        help="use the best one that can be had; the model in use stays if none can",
+        help="use the best model that is available and fast enough; otherwise keep the current one",
     )
     parser.set_defaults(partial=False, source=None)
 
@@ -60,9 +62,9 @@ def add_recommend_arguments(parser: argparse.ArgumentParser) -> None:
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the action's arguments."""
     parser.add_argument("name", metavar="NAME", help="a name of `models list`, or a .tflite file")
-    parser.add_argument("--offline", action="store_true", help="only if the model is on this disk")
+    parser.add_argument("--offline", action="store_true", help="use the model only if it is on this disk")
     parser.add_argument(
-        "--partial", action="store_true", help="also if some examples can't be embedded again"
+        "--partial", action="store_true", help="use the model even if some examples can't be embedded again"
     )
     add_source_argument(parser)
 

@@ -23,7 +23,7 @@ def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
 def add_source_argument(parser: argparse.ArgumentParser) -> None:
     """Declare `--from`."""
     parser.add_argument(
-        "--from", dest="source", metavar="DIR|URL", help="download it from a folder or another address"
+        "--from", dest="source", metavar="DIR|URL", help="take the model from a folder or another address"
     )
 
 

@@ -38,16 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_action(actions, "list", _list, "list the installed models and those that can be pulled")
     add_pull_arguments(
         add_action(
-            actions, "pull", run_pull, "download a model; resumes a broken transfer, checks size and hash"
+            actions, "pull", run_pull, "download a model; resume a broken transfer, check size and hash"
         )
     )
     add_recommend_arguments(
         add_action(actions, "recommend", run_recommend, "name the best model for this board, and why")
     )
-    use_text = "use a model: pull it if needed, embed the examples again, change the configuration"
+    use_text = "use a model: pull it if needed, embed the examples again, and change the configuration"
     add_use_arguments(add_action(actions, "use", run_use, use_text))
     inspect_parser = add_action(
-        actions, "inspect", run_inspect, "report on a model: its file, speed here, accuracy and origin"
+        actions, "inspect", run_inspect, "report a model's file, speed on this machine, accuracy and origin"
     )
     inspect_parser.add_argument("file", metavar="FILE", help="a .tflite file, or a name of `models list`")
     add_text = "add a model to the model folder: a file, an export, or a web address"

@@ -31,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="build the daemon on a copy of the examples, open no device, and exit",
+        help="build the daemon with a copy of the examples, without opening a device, and exit",
     )
-    parser.add_argument("--once", action="store_true", help="exit at the end of a finite source")
+    parser.add_argument("--once", action="store_true", help="exit after the last frame of a replay")
     parser.add_argument(
         "--keyboard",
         nargs="?",
         const="",
         metavar="LABEL,...",
-        help="the terminal as a panel: 1 to 9 teach (default: the buttons' labels), u undo, c clear, "
+        help="use the terminal as a panel: 1 to 9 teach (default: the buttons' labels), u undo, c clear, "
         "s scene, q quit",
     )
 

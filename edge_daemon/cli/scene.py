@@ -1,4 +1,4 @@
-"""The `scene` command: learn, show or forget the scene without an object of a running device, over MQTT."""
+"""The `scene` command: show, learn or forget the scene of a running device, over MQTT."""
 
 from __future__ import annotations
 

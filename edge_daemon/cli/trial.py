@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--pictures", metavar="FOLDER", type=Path, help="show the pictures of a folder in turn, not a camera"
+        "--pictures", metavar="FOLDER", type=Path, help="show a folder's pictures in turn instead of a camera"
     )
-    source.add_argument("--simulated", action="store_true", help="show a drawn tray, not a camera")
+    source.add_argument("--simulated", action="store_true", help="show a drawn tray instead of a camera")
     parser.add_argument(
         "--keep",
         metavar="FILE",
