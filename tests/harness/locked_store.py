@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from edge_daemon.example_store.store import ExampleStore
 
 
 @contextmanager
-def locked(store: ExampleStore) -> Iterator[None]:
+def locked(store: ExampleStore | Path) -> Iterator[None]:
     """Hold the write lock, as another process does."""
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+    path = store if isinstance(store, Path) else store.path
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.harness.browser import class_button, save_screenshot
+from tests.harness.locked_store import locked
 from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 from tests.web.test_live_view import teach_new
@@ -38,6 +39,17 @@ def test_a_hold_is_counted_and_taken_back_whole(site: WebHarness, visit: Visit) 
     expect(page.locator(".class .count")).to_have_text("1")
     toast.get_by_role("button", name="Redo").click()
     page.wait_for_function(COUNT_AT_LEAST, arg=5)
+
+
+def test_a_press_that_waits_for_a_locked_store_says_so_and_is_counted_later(
+    site: WebHarness, visit: Visit
+) -> None:
+    page = visit("phone").open(site.url)
+    teach_new(page, "gear")
+    with locked(site.stage.store_path):
+        class_button(page, "gear").click()
+        expect(page.locator("#toast")).to_contain_text("has not answered yet", timeout=8000)
+    expect(page.locator(".class .count")).to_have_text("2")
 
 
 def test_a_key_that_is_held_records_until_it_is_let_go(site: WebHarness, visit: Visit) -> None:

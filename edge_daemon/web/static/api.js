@@ -1,6 +1,9 @@
 // Requests to the device. An error reply becomes an Error with the device's text and the status.
 
+import { toast } from "/static/toast.js";
+
 const TIMEOUT_MS = 120000;
+const HINT_MS = 5000;
 
 async function request(path, options) {
   let response;
@@ -23,4 +26,8 @@ const change = (path, kind, body, signal) =>
 
 export const send = (path, content, signal) => change(path, "octet-stream", content, signal);
 
-export const post = (verb, body = {}) => change(`/api/${verb}`, "json", JSON.stringify(body));
+// A change waits while another process has locked the store.
+export const post = (verb, body = {}) => {
+  const hint = setTimeout(toast, HINT_MS, "The device has not answered yet; the request waits");
+  return change(`/api/${verb}`, "json", JSON.stringify(body)).finally(() => clearTimeout(hint));
+};
