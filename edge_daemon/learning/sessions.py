@@ -25,7 +25,7 @@ class _Run(Struct):
 class SessionCounter:
     """Numbers the sessions of examples, which are given in the order in which they were stored; pure.
 
-    A session ends after 20 minutes without a press and with the boot; presses under different scenes are of
+    A session ends after 20 minutes without a press and with the boot; presses in different scenes are of
     different sessions. Where boot and uptime are known the wall clock does not matter. Otherwise a session
     also ends where the time goes back: a device without a battery-backed clock was restarted. The sessions
     of each device of a fleet (`origin`) are its own.

@@ -141,14 +141,7 @@ class RegionScene:
 
     def store(self, learned: LearnedScene) -> LearnedScene:
         """Store a scene as the region's current one; return it with its id. Raises StoreError."""
-        scene_id = self._archive.add(
-            self.region,
-            learned.reference,
-            automatic=learned.automatic,
-            at=learned.learned_at,
-            box=self._box,
-        )
-        return self._with_id(learned, scene_id)
+        return self._with_id(learned, self._add_stored(learned, learned.learned_at))
 
     def remove_stored(self, learned: LearnedScene) -> None:
         """Remove a stored scene, so that the one before it is current again. Raises StoreError."""
@@ -203,6 +196,7 @@ class RegionScene:
     def stored_id(self, at: datetime | None = None) -> int | None:
         """Return the id of the scene for an example taught in it; store it first if needed.
 
+        `at` is the time of a scene that is stored now, by default that at which it was learned.
         None while no scene is known. Raises StoreError.
         """
         learned = self._learned
@@ -212,13 +206,7 @@ class RegionScene:
         if scene_id is None:
             scene_id = self._archive.same_scene(self.region, learned.reference, self._box)
             if scene_id is None:
-                scene_id = self._archive.add(
-                    self.region,
-                    learned.reference,
-                    automatic=learned.automatic,
-                    at=at or learned.learned_at,
-                    box=self._box,
-                )
+                scene_id = self._add_stored(learned, at or learned.learned_at)
             self._learned = self._with_id(learned, scene_id)
         return scene_id
 
@@ -256,8 +244,14 @@ class RegionScene:
     def _load(self) -> None:
         stored = self._archive.newest(self.region, self._box)
         if stored is not None:
-            reference, learned_at, automatic, scene_id = stored
-            self.use(self._with_id(LearnedScene(reference, learned_at, automatic), scene_id))
+            learned = LearnedScene(stored.reference, stored.learned_at, stored.automatic)
+            self.use(self._with_id(learned, stored.id))
+
+    def _add_stored(self, learned: LearnedScene, at: datetime) -> int:
+        """Store a scene with this time; return its id. Raises StoreError."""
+        return self._archive.add(
+            self.region, learned.reference, automatic=learned.automatic, at=at, box=self._box
+        )
 
     def _with_id(self, learned: LearnedScene, scene_id: int) -> LearnedScene:
         return replace(learned, scene_id=scene_id, file_number=self._archive.file_number)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EmbedCopy: TypeAlias = "Callable[[RandomDraws], Vector]"
-"""Embeds a drawn copy of one example. Raises EmbeddingError."""
+"""Embeds a randomly changed copy of one example. Raises EmbeddingError."""
 
 CopySource: TypeAlias = Callable[[int], "EmbedCopy | None"]
 """Returns the function that embeds copies of an example; None if it can have none. Raises StoreError."""
@@ -47,7 +47,7 @@ class _Work(Struct):
 
 
 class CopyMaker:
-    """Adds copies to the examples that need some, the newest example first.
+    """Makes the augmented copies of the examples that need some, the newest example first.
 
     Copies are made from what is stored, so a restart makes the same copies again. Each call of `advance`
     embeds one copy at most. The copies of an example are added together, so that the threshold is fitted
@@ -111,7 +111,7 @@ def picture_copies(
 ) -> EmbedCopy | None:
     """Return the function that embeds copies of an example's stored picture; None without one.
 
-    With the first two arguments it is a CopySource. `thumbnail` returns the stored picture.
+    `partial(picture_copies, thumbnail, embed)` is a `CopySource`. `thumbnail` returns the picture of an id.
     """
     from edge_daemon.imaging.image_io import read_image, scale_down
 

@@ -1,4 +1,4 @@
-"""Copies of the examples' objects in other scenes."""
+"""Augmented copies of the examples' objects: other backgrounds, other light."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def object_copies(
 ) -> EmbedCopy | None:
     """Return the function that embeds copies of an example's object; None if it has none. Raises StoreError.
 
-    With the first three arguments it is a CopySource. `thumbnail` and `scene` return those of an example. The
-    object is found again in the thumbnail, before the scene under which it was taught, so a restart makes the
-    same copies.
+    `partial(object_copies, thumbnail, scene, embedder)` is a `CopySource`. `thumbnail` and `scene` return
+    those of an example id. The object is found again in the thumbnail, by the scene in which it was taught, so
+    a restart makes the same copies.
     """
     stored, reference = thumbnail(example_id), scene(example_id)
     if not stored or reference is None:

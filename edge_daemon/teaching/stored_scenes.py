@@ -1,4 +1,4 @@
-"""Scenes in the store, as references."""
+"""The stored scenes, read and written as scene references."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from edge_daemon.domain.errors import ImageError, StoreError
@@ -19,10 +20,19 @@ from edge_daemon.imaging.scene_reference import SceneReference
 log = logging.getLogger(__name__)
 
 MAX_CACHED = 16
-"""References of scenes that are kept in memory, 0.1 MB each."""
+"""Number of references kept in memory, 0.1 MB each."""
 
 _EQUAL_SHARE = 0.02
 """Share of cells that may differ between a scene and a stored one that stands for it."""
+
+
+class StoredScene(Struct, frozen=True):
+    """A scene of the store, with its id. One that is not `automatic` was learned by a press."""
+
+    reference: SceneReference
+    learned_at: datetime
+    automatic: bool
+    id: int
 
 
 class StoredScenes:
@@ -38,13 +48,8 @@ class StoredScenes:
         """Number of the store's file, in which the ids are valid."""
         return self._store.file_number
 
-    def newest(
-        self, region: str, box: Box | None = None
-    ) -> tuple[SceneReference, datetime, bool, int] | None:
-        """Return a region's current scene with its time, whether it is automatic, and its id.
-
-        None without one, if it can't be read, or if it is that of another box.
-        """
+    def newest(self, region: str, box: Box | None = None) -> StoredScene | None:
+        """Return a region's current scene; None without one, if it can't be read, or if of another box."""
         try:
             stored = self._store.scenes.newest(region)
         except StoreError as exc:
@@ -55,7 +60,7 @@ class StoredScenes:
         reference = self._decode(stored.id, stored.picture)
         if reference is None or not _shows(reference, box):
             return None
-        return reference, stored.created_at, stored.source == "automatic", stored.id
+        return StoredScene(reference, stored.created_at, stored.source == "automatic", stored.id)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make the changes of a `with` block one commit, after an error none of them. Raises StoreError."""
@@ -97,7 +102,7 @@ class StoredScenes:
         )
 
     def of_example(self, example_id: int) -> SceneReference | None:
-        """Return the scene under which an example was taught; None without one. Raises StoreError."""
+        """Return the scene in which an example was taught; None without one. Raises StoreError."""
         scene_id = self._store.scene_id(example_id)
         return None if scene_id is None else self._read(scene_id)
 
@@ -128,5 +133,5 @@ class StoredScenes:
 
 
 def _shows(reference: SceneReference, box: Box | None) -> bool:
-    """Return whether a stored scene can be that of a region with this box."""
+    """Return whether a stored scene shows a region with this box, or may do so as its box is unknown."""
     return reference.box is None or reference.box == box

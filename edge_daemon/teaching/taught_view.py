@@ -1,4 +1,4 @@
-"""The view of an example before its scene, stored beside the embedding of the whole region."""
+"""The object of an example and its scene, stored beside the embedding of the whole region."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TaughtView(Struct, frozen=True):
-    """A view of a taught picture that is trusted.
+    """The object in a taught picture, or its absence, found by a known scene.
 
     `object_embedding` is None for the empty scene. `scene_id` stores the scene, if it is not stored, and
     returns its id; it raises StoreError. `discard_scene` is called if the transaction fails.
