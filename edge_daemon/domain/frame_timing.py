@@ -36,7 +36,7 @@ class FrameTiming:
 
     @property
     def period_s(self) -> float:
-        """Longest interval or delay of the latest frames, at most MAX_PERIOD_S; that before the second."""
+        """Longest interval or delay of the latest frames; MAX_PERIOD_S is its limit and first value."""
         return min(max(self._periods_s, default=MAX_PERIOD_S), MAX_PERIOD_S)
 
     @property

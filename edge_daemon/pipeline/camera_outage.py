@@ -11,9 +11,9 @@ log = logging.getLogger(__name__)
 
 
 class CameraOutage:
-    """The camera is lost when it says so, or when no frame came for `stale_s` seconds.
+    """State of the camera: it is lost when its thread reports so, or without a frame for `stale_s` seconds.
 
-    The time of arrival counts: a network camera's picture may be seconds old when it comes.
+    The time of arrival counts, not that of capture: a network camera's picture may be seconds old.
 
     `began_s` is the monotonic time at which it was lost; None while it works.
     """
@@ -25,8 +25,8 @@ class CameraOutage:
         self._reason = ""
         self.began_s: float | None = None
 
-    def frame(self) -> CameraRestored | None:
-        """Count a frame that came now; return the event of the end of an outage."""
+    def record_frame(self) -> CameraRestored | None:
+        """Record the arrival of a frame; return the event if it ends an outage."""
         self._last_frame_s = self._clock.monotonic()
         if self.began_s is None:
             return None
@@ -36,7 +36,7 @@ class CameraOutage:
         return CameraRestored(outage_s)
 
     def stale_reason(self, now: float) -> str:
-        """Return why the camera is lost from `now` (monotonic) on; empty if it is not, or was before."""
+        """Return the reason for an outage that begins at `now` (monotonic); empty if none begins."""
         if (
             self.began_s is not None
             or self._last_frame_s is None

@@ -1,4 +1,4 @@
-"""The embedding of a region's picture that decides its label."""
+"""The embedding by which a region's picture is classified."""
 
 from __future__ import annotations
 
@@ -18,3 +18,4 @@ class EmbeddedView(Struct, frozen=True):
 
 
 NOT_EMBEDDED = EmbeddedView()
+"""An empty scene, or a picture that the model did not run on."""

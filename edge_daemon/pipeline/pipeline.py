@@ -23,7 +23,7 @@ from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.camera_outage import CameraOutage
-from edge_daemon.pipeline.region import MinScale, Region, RegionPipeline, full_scale, label_changed
+from edge_daemon.pipeline.region import MinScale, Region, RegionPipeline, full_scale, label_changed_event
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.pipeline.snapshots import Snapshots
 from edge_daemon.pipeline.store_poll import StorePoll
@@ -167,10 +167,10 @@ class Pipeline:
     def _process_frame(self, frame: Frame) -> Iterator[events.Event]:
         self._frame_size = frame.size
         self._timing.add(frame.captured_s, self._clock.monotonic())
-        if self._ready and (fault := self._misfit(frame.size)):
+        if self._ready and (fault := self._size_error(frame.size)):
             yield from self._check_camera(fault)
             return
-        if (restored := self._camera.frame()) is not None:
+        if (restored := self._camera.record_frame()) is not None:
             yield restored
         for region in self._regions.values():
             for event in region.process(frame):
@@ -182,17 +182,17 @@ class Pipeline:
                     self._encode(frame.smallest_loaded()[:8, :8])
         if self._text_joiner is not None:
             yield from self._emit_text(frame, self._text_joiner)
-        yield from self._snapshots.take(frame)
+        yield from self._snapshots.fulfil(frame)
 
-    def _misfit(self, size: tuple[int, int]) -> str:
+    def _size_error(self, size: tuple[int, int]) -> str:
         """Return why the regions have no pictures in frames of this size; empty if they have some."""
-        return next(filter(None, (region.misfit(size) for region in self._regions.values())), "")
+        return next(filter(None, (region.size_error(size) for region in self._regions.values())), "")
 
     def _emit_text(self, frame: Frame, joiner: RegionTextJoiner) -> list[events.LabelChanged]:
         now = self._clock.monotonic()
         if (change := joiner.finish_frame(now)) is None:
             return []
-        return [label_changed(WHOLE_FRAME, change, frame, (now - frame.captured_s) * 1000)]
+        return [label_changed_event(WHOLE_FRAME, change, frame, (now - frame.captured_s) * 1000)]
 
     def _reset_static_scenes(self) -> None:
         for region in self._regions.values():

@@ -46,7 +46,7 @@ MinScale: TypeAlias = Callable[[int, int], float]
 
 
 def full_scale(width: int, height: int) -> float:
-    """Use every crop at its full size."""
+    """Return 1: every crop is used at its full size."""
     return 1.0
 
 
@@ -126,13 +126,8 @@ class RegionPipeline:
             return
         observation = self._observation(frame, image, embedded)
         self._labeller.remember(observation)
-        if pending:
-            yield from self._labeller.label_pending(pending, observation)
-        prediction = self._predict(embedded)
-        yield from self._emit_result(frame, prediction, embedded)
-        uncertain = self._labeller.offer_uncertain(observation, prediction)
-        if uncertain is not None:
-            yield uncertain
+        yield from self._labeller.label_pending(pending, observation)
+        yield from self._emit_prediction(observation, self._predict(embedded), embedded)
 
     def _process_tracked(self, frame: Frame, image: Image, tracker: ObjectTracker) -> Iterator[Event]:
         """Classify the frames that show an object, and add each prediction to the object's vote."""
@@ -157,10 +152,7 @@ class RegionPipeline:
             return
         prediction = self._predict(embedded, relaxed=True)
         tracker.add_vote(frame, prediction, visibility)
-        yield from self._emit_result(frame, prediction, embedded)
-        uncertain = self._labeller.offer_uncertain(observation, prediction)
-        if uncertain is not None:
-            yield uncertain
+        yield from self._emit_prediction(observation, prediction, embedded)
 
     def _crop(self, frame: Frame) -> Image:
         """Return the region's picture at the smallest scale that the model needs."""
@@ -171,7 +163,7 @@ class RegionPipeline:
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
 
-    def misfit(self, size: tuple[int, int]) -> str:
+    def size_error(self, size: tuple[int, int]) -> str:
         """Return why the region has no picture in frames of this size; empty if it has one."""
         try:
             (self._box or WHOLE).pixels(*size)
@@ -210,14 +202,24 @@ class RegionPipeline:
         assert embedded.embedding is not None
         return self._classifier.predict(embedded.embedding, relaxed_threshold=relaxed, recent=self._recent)
 
+    def _emit_prediction(
+        self, observation: Observation, prediction: Prediction, embedded: EmbeddedView
+    ) -> Iterator[Event]:
+        """Yield the events of a classified frame, and keep it as a sample if it is uncertain."""
+        yield from self._emit_result(observation.frame, prediction, embedded)
+        uncertain = self._labeller.offer_uncertain(observation, prediction)
+        if uncertain is not None:
+            yield uncertain
+
     def _emit_failure(
         self, frame: Frame, pending: list[WaitingPress], exc: EmbeddingError
     ) -> Iterator[Event]:
-        """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
+        """Yield error replies and `unknown` for a crop that the model can't embed, such as pure black."""
         yield from (error_reply(press.command, exc) for press in pending)
         yield from self._emit_result(frame, UNKNOWN_PREDICTION, NOT_EMBEDDED)
 
     def _emit_result(self, frame: Frame, prediction: Prediction, embedded: EmbeddedView) -> list[Event]:
+        """Return the event of the prediction, and that of the label if it changed."""
         now = self._clock.monotonic()
         latency_ms = (now - frame.captured_s) * 1000
         self._recognised = prediction.label != UNKNOWN
@@ -227,7 +229,7 @@ class RegionPipeline:
         ]
         change = self._smoother.update(prediction, now)
         if change is not None:
-            result.append(label_changed(self.name, change, frame, latency_ms))
+            result.append(label_changed_event(self.name, change, frame, latency_ms))
         if self._text_joiner is not None:
             self._text_joiner.add(self.name, prediction)
         return result
@@ -285,7 +287,7 @@ class RegionPipeline:
         return happened
 
 
-def label_changed(region: str, change: LabelChange, frame: Frame, latency_ms: float) -> LabelChanged:
+def label_changed_event(region: str, change: LabelChange, frame: Frame, latency_ms: float) -> LabelChanged:
     """Make the event of a changed label."""
     return LabelChanged(
         region, change.label, change.previous, change.confidence, frame.seq, frame.captured_at, latency_ms

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 MAX_WAITING = 64
+"""Largest number of requests that wait for a frame."""
 
 
 class Snapshots:
-    """At most 64 waiting requests. `encode` makes a JPEG. Every call comes from one thread."""
+    """Queue of at most 64 requests. `encode` makes a JPEG. Every call comes from one thread."""
 
     def __init__(self, encode: Callable[[Image], bytes]) -> None:
         self._encode = encode
@@ -35,7 +36,7 @@ class Snapshots:
             command = self._waiting.pop(0)[1]
             yield CommandReply(command, error=f"no frame came within {wait_s:.3g} s of the request")
 
-    def take(self, frame: Frame) -> Iterator[Event]:
+    def fulfil(self, frame: Frame) -> Iterator[Event]:
         """Yield the snapshot of a frame and the reply, for each request."""
         for command in self.pop_all():
             yield Snapshot(self._encode(frame.image), command)

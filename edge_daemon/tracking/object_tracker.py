@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 16
+"""Largest number of triggers whose objects are not finished."""
 
 MAX_NUMBERS = 4096
-"""Latest numbers in the median of an object: one that never leaves takes no more memory."""
+"""Number of latest numbers in the median of an object, which bounds the memory of one that stays."""
 
 _CENTRED_POWER = 2
+"""Exponent of an object's nearness to the middle, in its visibility."""
 
 _SHARPNESS = 3
+"""Exponent of the visibility: the frames that show an object best outvote all others."""
 
 _MIN_VISIBILITY = 1e-9
+"""Visibility of an object at the edge: above 0, so that it is an object."""
 
 _EXIT_SHARE = 0.5
 """Share of `min_foreground` below which a present object has left the zone."""
@@ -164,16 +168,16 @@ class MotionGate:
     def update(self, image: Image, frame: Frame) -> float:
         """Return a visibility from the object's share of the region and its distance from the middle.
 
-        The power is steep, because objects are taught in the middle and often rejected farther out.
+        Its exponents are large, because objects are taught in the middle and often rejected farther out.
         """
-        seen = self._detector.update(image, frame.captured_s)
+        foreground = self._detector.update(image, frame.captured_s)
         min_share = self._min_foreground if self._current is None else self._min_foreground * _EXIT_SHARE
-        if seen is None or seen.zone_share < min_share:
+        if foreground is None or foreground.zone_share < min_share:
             self._close()
             return 0.0
         self._current = self._current or VoteAggregator()
-        centred: float = max(0.0, 1 - 2 * abs(seen.object_position - 0.5)) ** _CENTRED_POWER
-        return max((centred * seen.object_share) ** _SHARPNESS, _MIN_VISIBILITY)
+        centred: float = max(0.0, 1 - 2 * abs(foreground.object_position - 0.5)) ** _CENTRED_POWER
+        return max((centred * foreground.object_share) ** _SHARPNESS, _MIN_VISIBILITY)
 
     def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
         """Add the prediction of the object in this frame."""
