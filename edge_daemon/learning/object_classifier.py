@@ -36,7 +36,7 @@ MIN_OBJECTS = 3
 
 
 class _Origin(Struct, frozen=True):
-    """What an example was added with, the scene in which it was taught, and whether its object was found."""
+    """Label, burst, session and scene of an example, and whether its object was found."""
 
     label: str
     group: str

@@ -27,8 +27,8 @@ def object_copies(
     """Return the function that embeds copies of an example's object; None if it has none. Raises StoreError.
 
     `partial(object_copies, thumbnail, scene, embedder)` is a `CopySource`. `thumbnail` and `scene` return
-    those of an example id. The object is found again in the thumbnail, by the scene in which it was taught, so
-    a restart makes the same copies.
+    those of an example id. The object is found again in the thumbnail, by the scene in which it was taught,
+    so a restart makes the same copies.
     """
     stored, reference = thumbnail(example_id), scene(example_id)
     if not stored or reference is None:
