@@ -75,7 +75,8 @@ def ask(
             return regions
     raise RequestError(
         f"no answer at {topics.response('scene')} for {TIMEOUT_S:g} s; "
-        "is the device online, and may this MQTT user send it requests?"
+        "is the device online, and may this MQTT user send it requests? While an import locks the "
+        "store, the answer comes later"
     )
 
 

@@ -87,5 +87,7 @@ def test_a_device_that_is_not_there_is_one_line(
     started_s = time.monotonic()
     words = ["--set", f"mqtt.host={broker.host}", "--set", f"mqtt.port={broker.port}"]
     assert main(["scene", "--device", "tray-2", *words]) == 1
-    assert "is the device online" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "is the device online" in error
+    assert "an import locks the store" in error
     assert time.monotonic() - started_s < 30
