@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge_daemon.app.model_factory import (
-    build_classifier,
     build_object_embedder,
     build_resolved_embedder,
     open_store,
     open_store_to_read,
     require_store,
 )
+from edge_daemon.cli.example_list import print_row, run_list
 from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte, warn_of_other_models
 from edge_daemon.cli.main import add_action
@@ -28,7 +26,7 @@ from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import WHOLE_FRAME, ClassReport, Evaluation
+from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.change_history import Change
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
@@ -40,11 +38,9 @@ from edge_daemon.example_store.importing import (
     similar_labels,
 )
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
-from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
-from edge_daemon.learning.sessions import SessionCounter
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--space", metavar="ID", help="embedding space for JSON, if the store has several")
     fetch = add_action(actions, "fetch", run_fetch, "fetch the examples of a device over MQTT, as a zip")
     add_fetch_arguments(fetch)
-    add_action(actions, "list", _list, "show the number of examples and the evaluation of each label")
+    add_action(actions, "list", run_list, "show the number of examples and the evaluation of each label")
     rename = add_action(actions, "rename", _rename, "give all examples of a label another label")
     rename.add_argument("old", metavar="OLD")
     rename.add_argument("new", metavar="NEW")
@@ -122,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _open_store(config: Config, action: Callable[..., int]) -> ExampleStore:
     """Open the store of an action; only those that add examples make a new file at a given path."""
-    if action in (_list, _export):
+    if action in (run_list, _export):
         return open_store_to_read(config)
     if action not in (_add, _import, _salvage):
         require_store(config)
@@ -178,44 +174,13 @@ def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
         case _:
             written, without_picture = export_folders(store, path)
     note = f"; {without_picture} without a picture left out" if without_picture else ""
-    _print(
+    print_row(
         args,
         f"{counted(written, 'example')} in {path}{note}",
         path=str(path),
         exported=written,
         without_picture=without_picture,
     )
-    return 0
-
-
-def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    evaluation = _evaluate(config, store)
-    reports = evaluation.classes
-    for label, count in store.counts.items():
-        report = reports.get(label)
-        _print(
-            args,
-            f"{label}\t{count}\t{_describe(report)}".rstrip(),
-            label=label,
-            count=count,
-            status=report.status if report else None,
-            recall=report.recall if report else None,
-            confused_with=report.confused_with if report else None,
-            sessions=report.sessions if report else None,
-        )
-    if evaluation.accuracy is not None:
-        print(f"edge-daemon: accuracy {evaluation.accuracy:.0%}: {evaluation.note}", file=sys.stderr)
-    peers = count_peers(store)
-    for device, accepted, quarantined in peers:
-        words = f"of '{device}'\t{accepted}\t{quarantined} quarantined"
-        _print(args, words, device=device, accepted=accepted, quarantined=quarantined)
-    if not (reports or peers or args.json):
-        print("no examples yet")
-    if len(spaces := store.spaces()) > 1:
-        log.warning(
-            "examples of %d models; `edge-daemon examples reembed` embeds all with the configured one",
-            len(spaces),
-        )
     return 0
 
 
@@ -228,7 +193,7 @@ def _redo(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 
 
 def _print_change(args: argparse.Namespace, store: ExampleStore, change: Change) -> int:
-    _print(args, change.text, change=change.number, text=change.text, counts=store.counts)
+    print_row(args, change.text, change=change.number, text=change.text, counts=store.counts)
     return 0
 
 
@@ -247,7 +212,7 @@ def _print_moved(
 ) -> int:
     """Print the result of a rename or merge, and warn of what still names the former labels."""
     to = check_label(args.new if args.action is _rename else args.into)
-    _print(
+    print_row(
         args,
         f"{counted(len(ids), 'example')} moved to '{to}'",
         label=to,
@@ -266,7 +231,7 @@ def _warn_of_uses(config: Config, labels: Iterable[str]) -> None:
 
 def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     removed = len(store.clear(args.label))
-    _print(args, f"removed {counted(removed, 'example')}", label=args.label, removed=removed)
+    print_row(args, f"removed {counted(removed, 'example')}", label=args.label, removed=removed)
     _warn_of_uses(config, [] if args.label is None else [args.label])
     return 0
 
@@ -309,25 +274,6 @@ def _region(args: argparse.Namespace, config: Config) -> str:
     return str(args.region or names[0])
 
 
-def _evaluate(config: Config, store: ExampleStore) -> Evaluation:
-    """Evaluate the examples of the most frequent embedding space. This needs no model."""
-    spaces = store.spaces()
-    classifier = build_classifier(config, None)
-    sessions = SessionCounter()
-    for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
-        session = sessions.number(example)
-        classifier.add(example.embedding, example.label, example.id, example.group, session)
-    return classifier.evaluate()
-
-
-def _describe(report: ClassReport | None) -> str:
-    if report is None:
-        return ""
-    if report.confused_with is not None:
-        return f"confused with '{report.confused_with}'"
-    return report.status.replace("_", " ")
-
-
 def _print_report(args: argparse.Namespace, store: ExampleStore, report: ImportReport) -> None:
     """Print the result of an import. Raises ArchiveError if nothing was added or known."""
     if report.problems and not (report.added or report.duplicates):
@@ -339,7 +285,7 @@ def _print_report(args: argparse.Namespace, store: ExampleStore, report: ImportR
         log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
     left_out = len(report.problems)
     words = f"{counted(report.added, 'example')} in, {report.duplicates} known already, {left_out} left out"
-    _print(
+    print_row(
         args,
         words,
         added=report.added,
@@ -347,7 +293,3 @@ def _print_report(args: argparse.Namespace, store: ExampleStore, report: ImportR
         problems=report.problems,
         counts=store.counts,
     )
-
-
-def _print(args: argparse.Namespace, words: str, **values: object) -> None:
-    print(json.dumps(values) if args.json else words)
