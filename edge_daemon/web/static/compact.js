@@ -1,4 +1,4 @@
-// On a narrow page picture and labels stay in view, small at the top, while what is below them scrolls.
+// On a narrow page picture and labels stay in view, small at the top, while the rest scrolls.
 
 import { byId } from "/static/dom.js";
 

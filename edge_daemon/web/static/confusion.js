@@ -1,4 +1,4 @@
-// The confusion matrix of the evaluation: how many examples of a class the other examples take for another one.
+// The confusion matrix: how many examples of a class the other examples take for another one.
 
 import { byId, counted, make, write } from "/static/dom.js";
 

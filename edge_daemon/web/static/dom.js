@@ -23,7 +23,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-// Write changed text only: screen readers announce, and the browser paints, every rewritten text node.
+// Write changed text only: every rewritten text node is announced and painted.
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,4 +1,4 @@
-// A taught example in a dialog: its picture, and what to do if it is wrong: move it to another class, or remove it.
+// A taught example in a dialog: its picture, a move to another class, and its removal.
 
 import { post } from "/static/api.js";
 import { colourOf } from "/static/classes.js";

@@ -1,4 +1,4 @@
-// Since when the present label holds, and each label since the start: how often it came, when, and its last picture.
+// How long the present label holds, and each label since the start: its count, time and last picture.
 
 import { get } from "/static/api.js";
 import { colourOf } from "/static/classes.js";

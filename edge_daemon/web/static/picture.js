@@ -1,4 +1,4 @@
-// The live picture. Each image is requested after the previous one is drawn, so a slow phone gets no stale ones.
+// The live picture. Each image is requested after the last one is drawn, so a slow phone gets no stale ones.
 
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";

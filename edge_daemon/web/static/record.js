@@ -30,7 +30,7 @@ function flash(element) {
   setTimeout(() => element.classList.remove("taught"), 180);
 }
 
-// A timer that fires late means that the phone or laptop slept: nobody holds the button any more.
+// A timer fires late after the phone or laptop slept: nobody holds the button any more.
 async function pause(ms, own) {
   const begun = Date.now();
   await sleep(ms);

@@ -89,7 +89,7 @@ export function showState() {
   if (edit.settings.text) write(byId("region-order"), `Read as one text, in this order: ${edit.draft.map(({ name }) => name).join(", ")}`);
 }
 
-// What the model gets of each region: its middle square, or all of it, as `model.crop` says.
+// What the model gets of each region: its middle square, or all, as `model.crop` says.
 function drawPictures() {
   const source = byId("picture");
   for (const { id, box } of edit.draft) {

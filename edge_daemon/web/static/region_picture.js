@@ -1,4 +1,4 @@
-// The draft of the regions on the picture: drawn, moved and resized by pointer, finger or keys.
+// The draft of the regions on the picture, edited by pointer, finger or keys.
 
 import { draw, write } from "/static/dom.js";
 import { clamp, edit, find, moved, resized, smallest } from "/static/region_draft.js";

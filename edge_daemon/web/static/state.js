@@ -1,4 +1,4 @@
-// The header: what the device does, in red with the cause while a part is lost. Without frames nothing can be taught.
+// The header: what the device does, in red with the cause while a part is lost. Teaching needs frames.
 
 import { connection } from "/static/connection.js";
 import { byId, make, write } from "/static/dom.js";

@@ -1,4 +1,4 @@
-// Pictures into classes, and archives: a queue with its progress. Two pictures are on their way at a time.
+// A queue of pictures and archives with its progress; two pictures are on their way at a time.
 
 import { send } from "/static/api.js";
 import { connection } from "/static/connection.js";

@@ -1,4 +1,4 @@
-// The first-use walk: show, hold, ask. It is there only where nothing is taught, and leaves once it is done.
+// The first-use walk: show, hold, ask. Shown only where nothing is taught.
 
 import { connection } from "/static/connection.js";
 import { byId, make } from "/static/dom.js";

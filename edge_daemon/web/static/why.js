@@ -1,4 +1,4 @@
-// Why a frame has its label: the nearest taught example, and the nearest one of another class, with their pictures.
+// Why a frame has its label: the nearest example, and the nearest of another class, with pictures.
 
 import { colourOf } from "/static/classes.js";
 import { connection } from "/static/connection.js";
@@ -64,7 +64,7 @@ function showPending() {
 
 export function startWhy() {
   connection.on("hello", setUp);
-  // The row's space comes with the first class, so that no class moves under a finger afterwards.
+  // The row's space comes with the first class, so that none moves under a finger later.
   connection.on("examples", ({ counts }) => {
     for (const { element } of rows.values()) element.hidden = Object.keys(counts).length === 0;
   });
