@@ -8,7 +8,7 @@ Stages, in order:
     targets     run the teacher networks (a quarter of an hour)
     train       train without end; may start while `targets` runs
     cooldown    finish the network from the last checkpoint
-    blend       move its weights back towards the official ones, and fit the deployed head
+    blend       move its weights back towards those that `train` began with, and fit the deployed head
     convert     write the TFLite model to --out
 
 The teachers and the network to start from come from `edge-daemon models pull NAME`.
@@ -150,25 +150,27 @@ def clean_views(sources: list[Source], count: int, size: int) -> tuple[torch.Ten
 def start(student: Student, sources: list[Source], options: argparse.Namespace) -> None:
     """Load the official weights, or exported ones, into a student and fit its projection to clean views.
 
-    The official weights are kept for `blend`.
+    The loaded weights are kept for `blend`. Exported ones can't be blended with the official ones: those lose
+    their weakest channels by the views that exist, which may be others than at the first start.
     """
     images, targets = clean_views(sources, 5000, size=LAST_SIZE)
     student.eval()
-    load_official(student, options.teachers / START, images[:400])
-    torch.save(student.state_dict(), options.work / FIRST)
     if options.start:
         import_weights(student, options.start)
+    else:
+        load_official(student, options.teachers / START, images[:400])
+    torch.save(student.state_dict(), options.work / FIRST)
     fit_projection(student, images, targets)
 
 
 def blend(options: argparse.Namespace) -> None:
-    """Average the finished trunk with the official one; fit its norms and the deployed head."""
+    """Average the finished trunk with that of the start; fit its norms and the deployed head."""
     run = build_run(options)
     run.resume(options.work / "cooldown.pt")
     images, _ = clean_views(run.sources, 5000, size=LAST_SIZE)
-    official, student = copy.deepcopy(run.average), run.average
-    official.load_state_dict(torch.load(options.work / FIRST, weights_only=True))
-    blend_trunks(student, official, images[:2000])
+    first, student = copy.deepcopy(run.average), run.average
+    first.load_state_dict(torch.load(options.work / FIRST, weights_only=True))
+    blend_trunks(student, first, images[:2000])
     fit_head(student, run.sources, options.size)
     run.measure()
     torch.save({"average": student.state_dict()}, options.work / "blended.pt")

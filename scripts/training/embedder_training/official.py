@@ -118,17 +118,17 @@ def _load_layer(
     return y * spread[:, None, None] + bias[:, None, None]
 
 
-def blend_trunks(student: Student, official: Student, images: Tensor, share: float = 0.7) -> None:
-    """Average the trunk's weights (weight `share`) and the official ones.
+def blend_trunks(student: Student, first: Student, images: Tensor, share: float = 0.7) -> None:
+    """Average the trunk's weights (weight `share`) and those of `first`, with which the training began.
 
     A network that was trained further keeps more of what the first training knew if its weights are averaged
     with the first ones (Wortsman et al., CVPR 2022). The norms take their statistics from `images`.
     """
-    mine, first = student.trunk.state_dict(), official.trunk.state_dict()
+    theirs = first.trunk.state_dict()
     with torch.no_grad():
-        for name, value in mine.items():
+        for name, value in student.trunk.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(first[name], 1 - share)
+                value.lerp_(theirs[name], 1 - share)
         norms = [layer for layer in student.trunk.modules() if isinstance(layer, nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
