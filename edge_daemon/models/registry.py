@@ -216,7 +216,7 @@ def _not_found_message(name: str) -> str:
         )
     return (
         f"no model '{name}'{_did_you_mean(name, [*installed_models(), *known])}; "
-        "pull one of `edge-daemon models list`, "
+        "`edge-daemon models pull NAME` downloads one of `edge-daemon models list`; otherwise "
         f"point $EDGE_DAEMON_MODELS at a folder of {SUFFIX} files, or give a path with --set model.name=FILE"
     )
 
