@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ import pytest
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store import database
 from edge_daemon.example_store.store import ExampleStore
+from tests.harness.as_nobody import in_child_as_nobody
+from tests.harness.child_process import in_child
 from tests.harness.open_folders import open_to_others
 from tests.harness.unit_vectors import unit
 
@@ -125,7 +126,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_loses_nothing(tmp_path: Path) 
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             store.add(unit(2), "dog")
 
-    _in_child(fill)
+    in_child(fill)
     with ExampleStore(path) as store:
         assert store.counts == {"cat": 1, "dog": 1}
 
@@ -141,8 +142,6 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     folder.chmod(0o555)
 
     def refuse() -> None:
-        if os.geteuid() == 0:
-            os.setuid(65534)
         for name, words in (
             ("examples.db", "can't be"),
             ("new.db", "can't be created: Permission denied"),
@@ -152,20 +151,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
                 ExampleStore.open_or_recover(folder / name)
             assert "\n" not in str(caught.value)
 
-    _in_child(refuse)
-
-
-def _in_child(check: Callable[[], None]) -> None:
-    """Run `check` in a forked process, so that limits and identities end with it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            check()
-        except BaseException as exc:
-            os.write(2, f"{type(exc).__name__}: {exc}\n".encode())
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    in_child_as_nobody(refuse)
 
 
 @pytest.mark.parametrize("path", ["/proc/nowhere/examples.db", "/dev/null/examples.db", "/tmp"])

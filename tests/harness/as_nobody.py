@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from tests.harness.child_process import in_child
+
 NOBODY = 65534
 
 _COMMAND = """
@@ -30,14 +32,10 @@ def run_as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
 
 def in_child_as_nobody(check: Callable[[], None]) -> None:
     """Run `check` in a forked process of the user nobody."""
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setuid(NOBODY)
-            check()
-        except BaseException as exc:
-            os.write(2, f"{type(exc).__name__}: {exc}\n".encode())
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def check_as_nobody() -> None:
+        if os.geteuid() == 0:
+            os.setuid(NOBODY)
+        check()
+
+    in_child(check_as_nobody)
