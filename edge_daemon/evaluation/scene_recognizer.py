@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A frame before a scene: its state and the embedding of its object, None without one."""
+    """A frame with a known scene: its state and the embedding of its object, None without one."""
 
     view: ObjectView
     vector: Vector | None
@@ -55,7 +55,7 @@ class ObjectEmbeddings:
         return self._references[key]
 
     def view(self, frame: SessionFrame, reference: SceneReference) -> View:
-        """Return a frame before a scene, which `reference` returned."""
+        """Return a frame with a known scene, which `reference` returned."""
         key = (frame.path, id(reference))
         if key not in self._views:
             image = read_image(frame.path)

@@ -19,7 +19,7 @@ from edge_daemon.domain.types import Frame
 from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.region_scene import LearnedScene, RegionScene
 from edge_daemon.system.sqlite import LockedStoreError
-from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.lock_wait import LockWait
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -33,8 +33,8 @@ class PendingScenePress(Struct, eq=False):
     """A press for the scenes of some regions: `waiting` for frames, or `learned` and not stored yet.
 
     `former` holds the scenes before the press once it is stored. `seq` is that of the last frame.
-    `deadline_s` (monotonic) is the end of the wait for the store's lock. `number` is that of the press among
-    presses and changes; it is not stored while an earlier change waits for the store.
+    `wait` is that for the store's lock, None before the scenes are learned. `number` is that of the press
+    among presses and changes; it is not stored while an earlier change waits for the store.
     """
 
     command: LearnScene
@@ -45,7 +45,7 @@ class PendingScenePress(Struct, eq=False):
     learned: dict[str, LearnedScene] = {}
     former: dict[str, LearnedScene | None] = {}
     seq: int = 0
-    deadline_s: float | None = None
+    wait: LockWait | None = None
 
 
 class Scenes:
@@ -191,16 +191,14 @@ class Scenes:
         """Store and use the scenes of a press that has them all; a locked store is tried again later."""
         if press.waiting:
             return
-        now = self._clock.monotonic()
-        if press.deadline_s is None:
-            press.deadline_s = now + CHANGE_TIMEOUT_S
+        press.wait = press.wait or LockWait(press.command, self._clock)
         if press.must_wait(press.number):
             return
         try:
             with self._transaction():
                 stored = {name: self._scenes[name].store(each) for name, each in press.learned.items()}
         except StoreError as exc:
-            if not isinstance(exc, LockedStoreError) or now >= press.deadline_s:
+            if not isinstance(exc, LockedStoreError) or press.wait.ends_with(exc):
                 yield self._abandon(press, exc)
             return
         press.learned = stored

@@ -16,14 +16,9 @@ from edge_daemon.domain.events import CommandReply, Event
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.example_store.change_history import MAX_CHANGES, LiveChange
 from edge_daemon.system.sqlite import LockedStoreError
+from edge_daemon.teaching.lock_wait import LockWait
 
 log = logging.getLogger(__name__)
-
-CHANGE_TIMEOUT_S = 120.0
-"""Longest time that a change waits for the lock: an import of 10,000 examples may hold it for a minute."""
-
-_WARNING_S = 5.0
-"""Time that a change waits before the log says so."""
 
 MAX_PENDING = 64
 
@@ -48,7 +43,7 @@ def error_reply(command: Command, exc: EdgeError) -> CommandReply:
 class _Change(Struct, frozen=True):
     command: Command
     attempt: Attempt
-    deadline_s: float
+    wait: LockWait
     number: int
 
     @property
@@ -87,7 +82,6 @@ class PendingChanges:
         self._clock = clock
         self._live = live
         self._pending: deque[_Change] = deque()
-        self._is_warned = False
         self._settled: list[_Settled] = []
         """The changes that waited, until undos that wait behind them take them back, the next one last."""
         self._numbers = count(1)
@@ -151,8 +145,8 @@ class PendingChanges:
         `number` is that of its press, by default a new one. Raises RequestError when too many are pending,
         and the errors of `attempt`.
         """
-        deadline_s = self._clock.monotonic() + CHANGE_TIMEOUT_S
-        change = _Change(command, attempt, deadline_s, self.next_number() if number is None else number)
+        wait = LockWait(command, self._clock)
+        change = _Change(command, attempt, wait, self.next_number() if number is None else number)
         if not self._pending:
             try:
                 yield from self._attempt(change)
@@ -182,9 +176,7 @@ class PendingChanges:
                 self._check_undo(pending)
                 happened = list(self._attempt(pending))
             except LockedStoreError as exc:
-                left_s = pending.deadline_s - self._clock.monotonic()
-                if left_s > 0:
-                    self._warn_once(pending, exc, left_s)
+                if not pending.wait.ends_with(exc):
                     return
                 happened, is_made = [error_reply(pending.command, exc)], False
             except EdgeError as exc:
@@ -193,12 +185,6 @@ class PendingChanges:
             self._settle(pending, is_made)
             yield from happened
         self._settled.clear()
-        self._is_warned = False
-
-    def _warn_once(self, change: _Change, exc: LockedStoreError, left_s: float) -> None:
-        if not self._is_warned and left_s <= CHANGE_TIMEOUT_S - _WARNING_S:
-            self._is_warned = True
-            log.warning("%s waits: %s", type(change.command).__name__, exc)
 
     def _check_undo(self, change: _Change) -> None:
         """Raise RequestError for an undo of a change that was rejected."""

@@ -19,7 +19,7 @@ from edge_daemon.pipeline.region import Region
 from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.system.open_files import MovedStoreError
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.lock_wait import CHANGE_TIMEOUT_S
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.web.example_browser import ExampleBrowser
 from tests.harness.pipeline_harness import BLUE, GREEN, RED, Bench

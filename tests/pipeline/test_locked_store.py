@@ -18,7 +18,8 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.region import Region
 from edge_daemon.system.sqlite import LockedStoreError
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S, MAX_PENDING
+from edge_daemon.teaching.lock_wait import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.pending_changes import MAX_PENDING
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 

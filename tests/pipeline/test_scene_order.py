@@ -10,7 +10,7 @@ import pytest
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import Clear, Undo
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.lock_wait import CHANGE_TIMEOUT_S
 from tests.harness.locked_store import locked
 from tests.harness.scene_harness import GPIO, Table
 

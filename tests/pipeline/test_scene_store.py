@@ -14,7 +14,7 @@ from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.pipeline.store_poll import STORE_POLL_S
-from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.lock_wait import CHANGE_TIMEOUT_S
 from edge_daemon.teaching.stored_scenes import StoredScenes
 from tests.harness.locked_store import locked
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
@@ -36,6 +36,17 @@ def test_a_press_waits_for_the_lock_and_frames_are_classified(table: Table) -> N
     assert table.reply.error is None
     assert [event.automatic for event in table.found(events.SceneLearned)] == [False]
     assert table.store.scenes.newest("frame") is not None
+
+
+def test_the_log_reports_once_that_a_press_waits_for_the_lock(
+    table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    with locked(table.store):
+        table.show(None, table.press_scene(), frames=int(60 / 0.2))
+    table.show()
+    assert table.reply.error is None
+    [line] = caplog.messages
+    assert line.startswith("LearnScene waits: store ")
 
 
 def test_a_press_is_refused_when_the_lock_is_held_too_long(table: Table) -> None:

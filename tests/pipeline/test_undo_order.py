@@ -11,7 +11,7 @@ import pytest
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, AddPicture, Clear, Instruction, Redo, Undo
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.lock_wait import CHANGE_TIMEOUT_S
 from tests.harness.locked_store import locked
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 from tests.harness.scene_harness import Table
