@@ -178,7 +178,7 @@ def build_classifier(config: Config, cohort: Cohort | None, classes: Sequence[st
 
 
 def build_object_embedder(embedder: Embedder) -> ObjectEmbedder:
-    """Return the embedder of objects before a scene that uses `embedder`."""
+    """Return the embedder of objects cut out of a known scene, which uses `embedder`."""
     if not isinstance(embedder, TfliteEmbedder):
         return ObjectEmbedder(embedder.embed)
     embed_part = embedder.embed_part if embedder.embeds_parts else None

@@ -104,7 +104,7 @@ class Stages:
         return make_frame(self._pictures[number % len(self._pictures)], number, self._clock)
 
     def _find_object(self, image: Image) -> None:
-        """Time the mask of an object, and its picture, which replaces the region before a known scene."""
+        """Time the mask of an object, and its picture, which replaces the region where the scene is known."""
         if self._reference is None:
             return
         from edge_daemon.imaging.object_mask import find_object

@@ -74,7 +74,7 @@ class _StoredObjects:
         self._references: dict[int | None, SceneReference] = {}
 
     def embed(self, picture: Image, scene_id: int | None) -> Vector:
-        """Return the embedding of the object before a stored scene. Raises ImageError, EmbeddingError."""
+        """Return the embedding of the object cut out of a stored scene. Raises ImageError, EmbeddingError."""
         height, width = picture.shape[:2]
         view = find_object(picture, self._reference(scene_id).scaled_to(width, height))
         if view.state != "object":
