@@ -24,6 +24,7 @@ from edge_daemon.example_store.store_file import (
     journal_size,
     open_file,
     open_read_only,
+    open_unindexed,
     open_unwritable,
 )
 from edge_daemon.system.atomic_file import sync_directory
@@ -47,6 +48,9 @@ _EXAMPLE_COLUMNS = (16, 21)
 
 _CACHE_KB = 256
 """Page cache. Examples are read once, at the start; SQLite's default of 2 MB would stay filled with them."""
+
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHM")
+"""Errors where the index of the journal is missing and can't be made: read-only, or the disk is full."""
 
 
 class ForeignFileError(StoreError):
@@ -82,10 +86,7 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 def connect_memory(path: Path | None) -> sqlite3.Connection:
-    """Open a copy of the file in memory, for one that can't be written; an empty store for None.
-
-    Raises StoreError for a journal that only a process that may write can fold in.
-    """
+    """Open a copy of the file in memory, for one that can't be written; an empty store for None."""
     connection = open_file(":memory:")
     try:
         if path is not None and path.exists() and path.stat().st_size:
@@ -97,15 +98,15 @@ def connect_memory(path: Path | None) -> sqlite3.Connection:
 
 
 def _copy_unwritable(path: Path, target: sqlite3.Connection) -> None:
-    with closing(open_unwritable(path)) as source:
-        try:
+    try:
+        with closing(open_unwritable(path)) as source:
             source.backup(target)
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorname != "SQLITE_CANTOPEN" or not journal_size(path):
-                raise
-            raise StoreError(
-                f"store '{path}' can't be read without permission to write: a process has left a journal"
-            ) from exc
+    except sqlite3.OperationalError as exc:
+        if not journal_size(path) or not exc.sqlite_errorname.startswith(_NO_INDEX):
+            raise
+        # A process that has the file open has the index too, so that none has.
+        with closing(open_unindexed(path)) as source:
+            source.backup(target)
 
 
 def mark_damaged(connection: sqlite3.Connection) -> dict[int, str]:

@@ -34,9 +34,19 @@ def may_write(path: Path) -> bool:
 def open_unwritable(path: Path) -> sqlite3.Connection:
     """Open a file that this user may not write, also one that another process has open.
 
-    SQLite refuses a journal that only a writer can fold in, as one that its process has left.
+    SQLite refuses a journal without its index, the file `-shm`, which it can't make: see `open_unindexed`.
     """
     return open_read_only(path, immutable=not journal_size(path))
+
+
+def open_unindexed(path: Path) -> sqlite3.Connection:
+    """Open a file with a journal that no process has open, and index the journal in memory.
+
+    SQLite takes no lock; it makes and changes no file.
+    """
+    connection = open_file(f"file:{quote(str(path.absolute()))}?mode=ro&vfs=unix-none", uri=True)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # without it the index is in a file
+    return connection
 
 
 def copy_database(path: Path, copy: Path) -> None:

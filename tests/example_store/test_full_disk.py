@@ -37,6 +37,15 @@ def age(path: Path) -> None:
     shutil.copy(WRITTEN / "state/examples.sqlite", path)
 
 
+def copy_as_crashed(path: Path, copy: Path) -> None:
+    """Copy a store as a crash leaves it: with an example of a dog in its journal, and no index of that."""
+    copy.parent.mkdir(exist_ok=True)
+    with ExampleStore(path) as store:
+        store.add(unit(7), "dog")
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+
+
 def leave_alone(path: Path) -> None:
     pass
 
@@ -101,3 +110,22 @@ def test_a_disk_that_has_become_read_only_costs_no_example(small_disk: SmallDisk
         store.add(unit(9), "dog")
     with ExampleStore(path) as again:
         assert again.counts == {"cat": 5, "dog": 1}
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_the_journal_of_a_crash_is_read_on_a_disk_that_can_not_be_written(
+    small_disk: SmallDisk, tmp_path: Path, trouble: str
+) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    teach(tmp_path / "taught.sqlite")
+    copy_as_crashed(tmp_path / "taught.sqlite", path)
+    small_disk.fill() if trouble == "full" else small_disk.remount("ro")
+    check_path(path)
+    with ExampleStore.open_or_recover(path) as store:
+        assert store.counts == {"cat": 5, "dog": 1}
+        with pytest.raises(StoreError, match="can't be"):
+            store.add(unit(9), "bird")
+        small_disk.free() if trouble == "full" else small_disk.remount("rw")
+        store.add(unit(9), "bird")
+    with ExampleStore(path) as again:
+        assert again.counts == {"cat": 5, "dog": 1, "bird": 1}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.store import ExampleStore
-from tests.example_store.test_full_disk import damage
+from tests.example_store.test_full_disk import copy_as_crashed, damage
 from tests.harness.as_nobody import in_child_as_nobody, run_as_nobody
 from tests.harness.open_folders import open_to_others
 from tests.harness.unit_vectors import unit
@@ -78,22 +77,22 @@ def test_what_a_running_daemon_has_added_is_read_too(path: Path, tmp_path: Path)
         assert listed(path) == {"cat": 5, "dog": 2}
 
 
-def test_a_journal_that_only_a_writer_can_fold_in_is_one_line(path: Path, tmp_path: Path) -> None:
+def test_the_journal_of_a_crashed_daemon_is_read_without_its_index(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copied" / path.name
-    copy.parent.mkdir()
     path.parent.chmod(0o755)
     path.chmod(0o644)
-    with ExampleStore(path) as daemon:
-        daemon.add(unit(7), "dog")
-        for name in (path.name, f"{path.name}-wal"):
-            shutil.copy(path.with_name(name), copy.with_name(name))
+    copy_as_crashed(path, copy)
     close_to_others(copy)
+    before = {each.name: each.read_bytes() for each in copy.parent.iterdir()}
 
     def read() -> None:
-        with pytest.raises(StoreError, match=f"store '{copy}' can't be read without permission to write"):
-            ExampleStore.open_or_recover(copy, create=False)
+        with ExampleStore.open_or_recover(copy, create=False) as store:
+            assert store.counts == {"cat": 5, "dog": 1}
+            with pytest.raises(StoreError, match="can't be"):
+                store.add(unit(9), "dog")
 
     in_child_as_nobody(read)
+    assert {each.name: each.read_bytes() for each in copy.parent.iterdir()} == before
     copy.parent.chmod(0o755)
 
 
