@@ -29,6 +29,9 @@ _EXPLANATIONS = (
 )
 _JOURNALS = ("-wal", "-shm")
 
+_MAX_EMPTY_JOURNAL = 8 << 20
+"""Size in bytes to which a journal is cut once its content is in the file; SQLite folds it in at 4 MB."""
+
 
 class CorruptStoreError(StoreError):
     """The file is damaged, or is not a SQLite database."""
@@ -106,9 +109,14 @@ def _code(exc: BaseException | None) -> str:
 
 
 def make_durable(connection: sqlite3.Connection) -> None:
-    """Set the journal and the syncing so that a commit survives a power cut."""
+    """Set the journal and the syncing so that a commit survives a power cut.
+
+    The journal of a large transaction, such as an import, is cut at the next change after it was folded in.
+    By default SQLite keeps it at that size until the last process closes the file.
+    """
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_MAX_EMPTY_JOURNAL}")
 
 
 def with_journals(path: Path) -> list[Path]:

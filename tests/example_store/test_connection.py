@@ -68,6 +68,22 @@ def test_after_idle_time_the_examples_are_in_the_file_itself(tmp_path: Path) -> 
         assert copied.counts == {"cat": 1}
 
 
+def test_the_journal_of_a_large_import_does_not_keep_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    journal = tmp_path / "examples.sqlite-wal"
+    with ExampleStore(path) as daemon:
+        with ExampleStore(path) as command, command.transaction():
+            for seed in range(12):
+                command.add(unit(seed), "cat", thumbnail=bytes(1 << 20))
+        assert journal.stat().st_size > 12 << 20
+        daemon.add(unit(12), "cat")
+        daemon.checkpoint_if_idle(0.0)
+        daemon.checkpoint_if_idle(IDLE_S)
+        daemon.add(unit(13), "cat")
+        assert journal.stat().st_size <= 8 << 20
+        assert daemon.counts == {"cat": 14}
+
+
 def test_a_checkpoint_does_not_wait_for_another_process(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
     with ExampleStore(path) as store, ExampleStore(path) as other:
