@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Callable
 
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.commands import CameraFailed
@@ -16,12 +18,15 @@ SLOT_WAIT_S = 0.2
 STABLE_S = 3.0
 """Time with frames after which a camera works again: the next outage begins with the shortest pause."""
 
+MAX_ATTEMPT_S = 60.0
+"""Longest time to close a lost camera, open it again and get a frame; after it, the driver hangs."""
+
 
 class Capture:
     """Owns the frame source. A lost camera is reported and reopened with back-off until it works again.
 
     Without `reconnect`, a lost camera ends the daemon. With `needs_frame`, one that is lost before its first
-    frame does.
+    frame does. `now` is the monotonic clock.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class Capture:
         reconnect: bool = True,
         needs_frame: bool = False,
         end_reason: str = "the source has ended",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._mailbox = mailbox
@@ -40,12 +46,20 @@ class Capture:
         self._reconnect = reconnect
         self._needs_frame = needs_frame
         self._end_reason = end_reason
-        self.waiting = False
-        """True while the camera is lost and will be reopened."""
+        self._now = now
+        self._is_lost = False
+        self._attempt_s = math.inf
+        """Start of the attempt to reopen the camera; infinite in the pause before it and after the end."""
+
+    @property
+    def waits_for_camera(self) -> bool:
+        """True while the camera is known to be lost, unless an attempt to reopen it hangs."""
+        return self._is_lost and self._now() - self._attempt_s < MAX_ATTEMPT_S
 
     def run(self, stop: threading.Event) -> None:
         """Deliver frames until `stop` is set or the source ends."""
         while not stop.is_set():
+            self._attempt_s = self._now()
             try:
                 self._source.open()
                 ended = self._deliver(stop)
@@ -67,7 +81,7 @@ class Capture:
             frame = self._source.read()
             if frame is None:
                 return True
-            self.waiting = self._needs_frame = False
+            self._is_lost = self._needs_frame = False
             stable_s = min(stable_s, frame.captured_s + STABLE_S)
             if frame.captured_s >= stable_s:
                 self._backoff.reset()
@@ -80,14 +94,16 @@ class Capture:
 
     def _end(self, stop: threading.Event) -> None:
         """Report the end of a finite source: a daemon that runs on counts its camera as lost."""
-        self.waiting = True
+        self._is_lost, self._attempt_s = True, math.inf
         if self._reconnect:
             self._report_lost(self._end_reason, stop)
         self._mailbox.end()
 
     def _wait_before_retry(self, exc: CameraError, stop: threading.Event) -> None:
-        self.waiting = True
+        if not self._is_lost:
+            self._is_lost, self._attempt_s = True, self._now()
         self._source.close()
+        self._attempt_s = math.inf
         self._report_lost(str(exc), stop)
         stop.wait(self._backoff.next_s())
 
@@ -95,4 +111,5 @@ class Capture:
         """Report an outage once the last frame is taken: a frame after the report would end the outage."""
         while not stop.is_set() and not self._mailbox.wait_empty_slot(SLOT_WAIT_S):
             pass
-        self._mailbox.submit(CameraFailed(reason))
+        while not stop.is_set() and not self._mailbox.submit(CameraFailed(reason)):
+            stop.wait(SLOT_WAIT_S)

@@ -201,7 +201,7 @@ class Daemon:
         A capture thread that hangs in the driver makes no progress, so the manager restarts the daemon.
         """
         now = self._clock.monotonic()
-        if saw_frame or self._capture.waiting:
+        if saw_frame or self._capture.waits_for_camera:
             self._progress_s = now
         if self._notifier.watchdog_s is not None and now - self._progress_s < self._notifier.watchdog_s / 2:
             self._notifier.watchdog()

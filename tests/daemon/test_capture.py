@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from edge_daemon.daemon.capture import STABLE_S, Capture
+from edge_daemon.daemon.capture import MAX_ATTEMPT_S, SLOT_WAIT_S, STABLE_S, Capture
 from edge_daemon.daemon.mailbox import Mailbox
-from edge_daemon.domain.commands import CameraFailed
+from edge_daemon.domain.commands import CameraFailed, Origin, Undo
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.backoff import Backoff
+from edge_daemon.system.testing import ManualClock
 
 
 class ScriptedSource:
@@ -153,3 +154,55 @@ def test_a_camera_that_worked_for_some_seconds_is_tried_again_soon() -> None:
     Capture(source, mailbox, Backoff(first_s=0.5, max_s=30)).run(stop)
     assert stop.pauses == [0.5] * 5
     thread.join()
+
+
+class HangingSource(ScriptedSource):
+    """Is lost, and hangs when it is closed then or opened again, until it is released."""
+
+    def __init__(self, hangs_in: str) -> None:
+        super().__init__("lost", "frame", "end")
+        self._hangs_in = hangs_in
+        self.hangs, self.released = threading.Event(), threading.Event()
+
+    def open(self) -> None:
+        super().open()
+        if self.opened == 2:
+            self._hang("open")
+
+    def close(self) -> None:
+        super().close()
+        if self.closed == 1:
+            self._hang("close")
+
+    def _hang(self, call: str) -> None:
+        if call == self._hangs_in:
+            self.hangs.set()
+            assert self.released.wait(10)
+
+
+@pytest.mark.parametrize("call", ["open", "close"])
+def test_a_lost_camera_whose_driver_hangs_is_no_longer_waited_for(call: str) -> None:
+    """The watchdog is not fed then: only a restart of the process ends the hang."""
+    source, mailbox, clock, stop = HangingSource(call), Mailbox(), ManualClock(), threading.Event()
+    capture = Capture(source, mailbox, Backoff(first_s=0, max_s=0), now=clock.monotonic)
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    assert source.hangs.wait(10)
+    assert capture.waits_for_camera
+    clock.advance(MAX_ATTEMPT_S + 1)
+    assert not capture.waits_for_camera
+    source.released.set()
+    drain(mailbox, stop)
+    thread.join(10)
+    clock.advance(1e6)
+    assert capture.waits_for_camera, "the source has ended: no frame is expected"
+
+
+def test_an_outage_is_reported_though_the_queue_of_commands_is_full() -> None:
+    stop, mailbox = threading.Event(), Mailbox(max_queued=1)
+    mailbox.submit(Undo(Origin("mqtt", "undo", 1)))
+    thread = threading.Thread(target=Capture(ScriptedSource("end"), mailbox).run, args=(stop,))
+    thread.start()
+    thread.join(SLOT_WAIT_S / 2)
+    assert drain(mailbox, stop)[1] == ["the source has ended"]
+    thread.join(10)
