@@ -1,21 +1,21 @@
-"""Commands that fail or wait: error replies, changes that wait for the store's lock, and their order."""
+"""Commands that fail or wait: error replies, and changes that wait for the store's lock."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from edge_daemon.domain.commands import AddExample, AddPicture, Command, ForgetScene, Undo
-from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
+from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import CommandReply, Event
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.example_store.change_history import MAX_CHANGES, LiveChange
+from edge_daemon.example_store.change_history import LiveChange
 from edge_daemon.system.sqlite import LockedStoreError
+from edge_daemon.teaching.change_order import ChangeOrder, Undoable, with_latest
 from edge_daemon.teaching.lock_wait import LockWait
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ def error_reply(command: Command, exc: EdgeError) -> CommandReply:
 
 
 class _Change(Struct, frozen=True):
+    """A command that changes the store, with its number among presses and changes."""
+
     command: Command
     attempt: Attempt
     wait: LockWait
@@ -59,15 +61,10 @@ class _Change(Struct, frozen=True):
         """True for an undo of the latest change, whichever that is then."""
         return isinstance(self.command, Undo) and self.command.change is None
 
-
-class _Numbered(NamedTuple):
-    number: int
-    key: str
-
-
-class _Settled(NamedTuple):
-    key: str
-    is_made: bool
+    @property
+    def is_undoable(self) -> bool:
+        """True for a change that an undo of the latest change can take back later."""
+        return not isinstance(self.command, Undo | ForgetScene)
 
 
 class PendingChanges:
@@ -80,24 +77,17 @@ class PendingChanges:
 
     def __init__(self, clock: Clock, live: Callable[[], Sequence[LiveChange]]) -> None:
         self._clock = clock
-        self._live = live
+        self._order = ChangeOrder(live)
         self._pending: deque[_Change] = deque()
-        self._settled: list[_Settled] = []
-        """The changes that waited, until undos that wait behind them take them back, the next one last."""
-        self._numbers = count(1)
-        self._made: dict[LiveChange, int] = {}
-        """The changes in the store with their numbers; an undo without a number takes the last one."""
-        self._forgotten = 0
-        """Highest number of the changes that the store no longer keeps."""
-        self._read_made(0)
+        self._finished: list[Undoable] = []
+        """The changes that waited and were made or refused, for the undos that still wait behind them.
+
+        The latest one is the last. Empty when nothing waits.
+        """
 
     def next_number(self) -> int:
-        """Return the number of a press or change that is accepted now.
-
-        Changes that another process made until now, as an import does, come before it.
-        """
-        self._read_made(next(self._numbers))
-        return next(self._numbers)
+        """Return the number of a press or change that is accepted now."""
+        return self._order.next_number()
 
     def waits_before(self, number: int) -> bool:
         """Return whether a command with a lower number waits for the store."""
@@ -106,38 +96,37 @@ class PendingChanges:
     @property
     def latest_made(self) -> int:
         """Highest number of the changes of the examples that were made and not undone; 0 without one."""
-        return max([self._forgotten, *self._made.values()])
+        return self._order.latest_made
 
     def latest(self, scene_press: int) -> int:
         """Return the highest number that an undo finds once the waiting commands are done; 0 without one.
 
         `scene_press` is the number of the scene press that can be undone, 0 without one.
         """
-        self._read_made(next(self._numbers))
-        made, scene_press = self._after_waiting(scene_press)
-        return max([scene_press, *(each.number for each in made)], default=0)
+        self._order.record_made_elsewhere()
+        changes, scene_press = self._after_waiting(scene_press)
+        return max(scene_press, _highest(changes))
 
     def ends_with(self, key: str) -> bool:
         """Return whether the next undo takes back the burst or batch with this key, or a part of it."""
-        made, _ = self._after_waiting(0)
-        return bool(key and made and made[-1].key == key)
+        changes, _ = self._after_waiting(0)
+        return bool(key and changes and changes[-1].key == key)
 
-    def _after_waiting(self, scene_press: int) -> tuple[list[_Numbered], int]:
-        """Return the changes, and the scene press, that the waiting commands will leave to later undos."""
-        made = [_Numbered(self._forgotten, "")]
-        made += [_Numbered(number, change.key) for change, number in self._made.items()]
+    def _after_waiting(self, scene_press: int) -> tuple[list[Undoable], int]:
+        """Return what later undos find once the waiting commands are done: the changes and the scene press.
+
+        An undo takes back the last change, or the scene press if its number is higher than theirs. Its number
+        is 0 then, as without one.
+        """
+        changes = self._order.made()
         for waiting in self._pending:
-            match waiting.command:
-                case Undo(change=None) if scene_press > max((each.number for each in made), default=0):
-                    scene_press = 0
-                case Undo(change=None):
-                    del made[-1:]
-                case Undo() | ForgetScene():
-                    pass
-                case _:
-                    made = [each for each in made if not waiting.key or each.key != waiting.key]
-                    made.append(_Numbered(waiting.number, waiting.key))
-        return made, scene_press
+            if waiting.is_undo and scene_press > _highest(changes):
+                scene_press = 0
+            elif waiting.is_undo:
+                del changes[-1:]
+            elif waiting.is_undoable:
+                changes = with_latest(changes, Undoable(waiting.number, waiting.key))
+        return changes, scene_press
 
     def make(self, command: Command, attempt: Attempt, number: int | None = None) -> Iterator[Event]:
         """Make a change, or queue it if the store is locked or earlier changes are pending.
@@ -162,7 +151,7 @@ class PendingChanges:
         """Remove and return the commands that wait."""
         commands = [pending.command for pending in self._pending]
         self._pending.clear()
-        self._settled.clear()
+        self._finished.clear()
         return commands
 
     def retry(self) -> Iterator[Event]:
@@ -171,46 +160,38 @@ class PendingChanges:
         An undo behind a change that was rejected is rejected too: it would take back an earlier one.
         """
         while self._pending:
-            pending, is_made = self._pending[0], True
+            change = self._pending[0]
+            is_refused = False
             try:
-                self._check_undo(pending)
-                happened = list(self._attempt(pending))
-            except LockedStoreError as exc:
-                if not pending.wait.ends_with(exc):
-                    return
-                happened, is_made = [error_reply(pending.command, exc)], False
+                self._check_undo(change)
+                happened = list(self._attempt(change))
             except EdgeError as exc:
-                happened, is_made = [error_reply(pending.command, exc)], False
+                if isinstance(exc, LockedStoreError) and not change.wait.ends_with(exc):
+                    return
+                happened, is_refused = [error_reply(change.command, exc)], True
             self._pending.popleft()
-            self._settle(pending, is_made)
+            self._finish(change, is_refused=is_refused)
             yield from happened
-        self._settled.clear()
+        self._finished.clear()
 
     def _check_undo(self, change: _Change) -> None:
-        """Raise RequestError for an undo of a change that was rejected."""
-        if change.is_undo and self._settled and not self._settled[-1].is_made:
+        """Raise RequestError for an undo of a change that was refused."""
+        if change.is_undo and self._finished and self._finished[-1].is_refused:
             raise RequestError("the change that it was to undo was refused")
 
-    def _settle(self, change: _Change, is_made: bool) -> None:
-        """Note a change that was made or rejected; an undo takes back the last one that was noted."""
+    def _finish(self, change: _Change, *, is_refused: bool) -> None:
+        """Note that a change was made or refused. An undo has taken back the last one, refused or not."""
         if change.is_undo:
-            del self._settled[-1:]
-        elif not isinstance(change.command, Undo | ForgetScene):
-            self._settled = [each for each in self._settled if not change.key or each.key != change.key]
-            is_made = is_made or any(change.key and each.key == change.key for each in self._made)
-            self._settled.append(_Settled(change.key, is_made))
+            del self._finished[-1:]
+        elif change.is_undoable:
+            is_refused = is_refused and not self._order.has_made(change.key)
+            self._finished = with_latest(self._finished, Undoable(change.number, change.key, is_refused))
 
     def _attempt(self, change: _Change) -> Iterator[Event]:
         yield from change.attempt()
-        self._read_made(change.number)
+        self._order.record_made(change.number)
 
-    def _read_made(self, number: int) -> None:
-        """Read the changes in the store; new ones get this number, and so do those that a burst joined."""
-        try:
-            live = self._live()
-        except StoreError:
-            return
-        former, self._made = self._made, {each: self._made.get(each, number) for each in live}
-        if len(live) == MAX_CHANGES:
-            dropped = (of for each, of in former.items() if each.made < live[0].made)
-            self._forgotten = max([self._forgotten, *dropped])
+
+def _highest(changes: Sequence[Undoable]) -> int:
+    """Return the highest number of the changes; 0 without one."""
+    return max((each.number for each in changes), default=0)
