@@ -133,7 +133,7 @@ def build(
             clock=clock,
             notifier=notifier,
             once=once,
-            status=StatusReporter(notifier, marks),
+            status=StatusReporter(notifier, marks, None if slot is None else slot.reason),
         )
         on_error.pop_all()
     return daemon

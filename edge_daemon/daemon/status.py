@@ -22,11 +22,15 @@ class StatusReporter:
     """A sink that logs the events that users notice and keeps the status line current.
 
     Belongs to the main thread. Most events, such as the result of a frame, cost one dictionary lookup.
+    A camera that is lost for `expected_reason` needs no warning: nobody has given a picture yet.
     """
 
-    def __init__(self, notifier: Notifier, marks: BootMarks | None = None) -> None:
+    def __init__(
+        self, notifier: Notifier, marks: BootMarks | None = None, expected_reason: str | None = None
+    ) -> None:
         self._notifier = notifier
         self._marks = marks
+        self._expected_reason = expected_reason
         self._activity = "starting"
         self._lost: dict[str, str] = {}
         self._not_kept_reason = ""
@@ -98,7 +102,8 @@ class StatusReporter:
         return "; ".join([*faults, *filter(None, [self._not_kept_reason])]) or self._activity
 
     def _mark_lost(self, part: str, reason: str) -> None:
-        log.warning("%s lost: %s", part, reason)
+        level = logging.INFO if reason == self._expected_reason else logging.WARNING
+        log.log(level, "%s lost: %s", part, reason)
         self._lost[part] = reason
 
     def _mark_restored(self, part: str) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edge_daemon.app.build import build
+from edge_daemon.camera.browser import no_pictures
+from edge_daemon.config.schema import load_config
 from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain import events
 from tests.daemon.test_systemd import Manager
+from tests.harness.mosquitto import free_port
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -55,6 +60,22 @@ def test_a_camera_that_is_missing_at_the_start_makes_the_service_ready(manager: 
     reporter.handle(events.CameraRestored(3.0))
     reporter.handle(events.Ready())
     assert reporter.camera_works
+
+
+def test_a_browser_that_has_not_given_its_camera_yet_is_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    own = [f"web.listen={free_port()}", "mqtt.host=null", f"store.path={tmp_path}/examples.sqlite"]
+    daemon = build(load_config(None, ["camera={type: browser}", *own]))
+    threading.Timer(0.5, daemon.stop).start()
+    daemon.run()
+    lost = [each for each in caplog.records if each.getMessage().startswith("camera lost: ")]
+    assert [(each.levelname, each.getMessage()) for each in lost] == [
+        ("INFO", f"camera lost: {no_pictures().reason}")
+    ]
+    StatusReporter(Notifier({}), None, no_pictures().reason).handle(events.CameraLost("it fell asleep"))
+    assert caplog.records[-1].levelname == "WARNING"
 
 
 @pytest.mark.parametrize(("region", "line"), [("frame", "cup (90 %)"), ("left", "left: cup (90 %)")])
