@@ -40,8 +40,8 @@ _MAX_MOVED_SHARE = 0.01
 class ScenePress:
     """Collects the pictures of a region after a press at `pressed_s` (monotonic). Pure, one owning thread.
 
-    Motion starts the collection again. `timing` is that of the camera. `restless` marks cells that always
-    move, such as leaves.
+    Motion starts the collection again, and so does another size of the pictures. `timing` is that of the
+    camera. `restless` marks cells that always move, such as leaves.
     """
 
     def __init__(self, pressed_s: float, timing: FrameTiming, restless: CellMask | None = None) -> None:
@@ -66,7 +66,7 @@ class ScenePress:
         self._check(sample)
         self._least_gap_s = min(self._least_gap_s, now - self._added_s)
         self._added_s = now
-        if self._first is None or self._has_moved(sample.cells, self._first):
+        if self._first is None or not self._continues(image, sample.cells, self._first):
             self._moved = self._first is not None
             self._pictures, self._first = [], sample.cells
         self._pictures.append(image)
@@ -105,10 +105,11 @@ class ScenePress:
                 "the picture is dark; uncover the camera or switch the light on, and press again"
             )
 
-    def _has_moved(self, cells: Planes, earlier: Planes) -> bool:
-        if cells.shape != earlier.shape:
-            return True
-        motion = moved(cells, earlier)
+    def _continues(self, image: Image, cells: Planes, first: Planes) -> bool:
+        """Return whether a picture shows the same as the first one, at the same size."""
+        if image.shape != self._pictures[0].shape:
+            return False  # the region was moved, or the camera has changed its resolution
+        motion = moved(cells, first)
         if self._restless is not None and self._restless.shape == motion.shape:
             motion &= ~self._restless
-        return float(motion.mean()) > _MAX_MOVED_SHARE
+        return float(motion.mean()) <= _MAX_MOVED_SHARE

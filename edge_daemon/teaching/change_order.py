@@ -11,7 +11,7 @@ from edge_daemon.example_store.change_history import MAX_CHANGES, LiveChange
 
 
 class Undoable(NamedTuple):
-    """What one undo takes back: a change, or all changes of a burst or batch, which share a `key`.
+    """A change that an undo takes back: a single one, or those of a burst or batch, which share a `key`.
 
     `number` is that of the latest of them. The key of a single change is empty. `is_refused`: the change
     waited for the store and was refused, and the store holds no other part of its burst.

@@ -87,3 +87,14 @@ def test_a_press_whose_camera_is_lost_after_a_picture_ends() -> None:
     press.check_time(SLOW_TIMEOUT_S)
     with pytest.raises(RequestError, match=r"no still picture came within 13 s"):
         press.check_time(SLOW_TIMEOUT_S + 0.1)
+
+
+def test_a_picture_of_another_size_starts_the_press_again() -> None:
+    """One line less, as after a small move of the region, gives as many cells."""
+    press, table = pressed(0.2), SimulatedTable()
+    for number in range(1, 11):
+        image = table.picture()[: -1 if number < 4 else -2]
+        learned = press.add(image, number * 0.2)
+        assert (learned is not None) == (number == 10)
+    assert learned is not None
+    assert (learned.width, learned.height) == (160, 118)
