@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.models.registry import find_model
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.store_poll import STORE_POLL_S
 from edge_daemon.system.testing import ManualClock
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -137,6 +139,21 @@ def test_a_restart_makes_the_copies_again(store: ExampleStore, model: CountingMo
     restarted = Device(store, model)
     assert restarted.inferences(cat, COPIES + 2) == [2] * COPIES + [1] * 2
     assert [restarted.show(picture(name)) for name in OTHER_OBJECTS] == [UNKNOWN] * 3
+
+
+def test_copies_are_made_again_where_the_id_is_that_of_another_example(
+    store: ExampleStore, model: CountingModel, tmp_path: Path
+) -> None:
+    """The store's file is replaced by one whose first example is another one."""
+    backup = tmp_path / "backup.sqlite"
+    with ExampleStore(backup) as other:
+        Device(other, model).teach("bird", picture("bird"))
+    device, cat = Device(store, model), picture("cat")
+    device.teach("cat", cat)
+    assert device.inferences(cat, COPIES + 1)[-1] == 1
+    backup.replace(store.path)
+    device.clock.advance(STORE_POLL_S)
+    assert device.inferences(cat, COPIES + 2) == [1] + [2] * COPIES + [1]
 
 
 @pytest.mark.parametrize("command", [Undo(GPIO), Clear(GPIO, "cat"), Clear(GPIO)])

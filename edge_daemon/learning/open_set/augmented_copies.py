@@ -35,8 +35,9 @@ COPIES_QUANTILE = 0.25
 class AugmentedCopies:
     """Holds the copies' embeddings by example id. One owning thread.
 
-    Copies of an example that was removed, or that is no longer among the newest, are dropped. `version`
-    counts the additions.
+    Copies of an example that was removed, or that is no longer among the newest, are dropped, and so are
+    those of an example that has another embedding now: the store's file may have been replaced, and the ids
+    are those of other examples. `version` counts the additions.
     """
 
     def __init__(self, examples: EmbeddingIndex, quantile: float = COPIES_QUANTILE) -> None:
@@ -45,6 +46,8 @@ class AugmentedCopies:
         self._quantile = quantile
         self._copies: dict[int, npt.NDArray[np.float16]] = {}
         self._rows: dict[int, int] = {}
+        self._hashes: dict[int, int] = {}
+        """Hash of the embedding of each example in `_rows`."""
         self._missing: list[int] = []
         self._examples_version = -1
         self.version = 0
@@ -100,8 +103,14 @@ class AugmentedCopies:
             return  # patch embeddings have a fixed threshold
         rows = newest_balanced(self._examples.class_ids, len(self._examples.labels), MAX_EXAMPLES)
         ids = self._examples.ids
+        former = self._hashes
         self._rows = {ids[row]: row for row in rows[-MAX_EXAMPLES:].tolist()}
+        self._hashes = {
+            example_id: hash(self._examples.matrix[row].tobytes()) for example_id, row in self._rows.items()
+        }
         self._copies = {
-            example_id: copies for example_id, copies in self._copies.items() if example_id in self._rows
+            example_id: copies
+            for example_id, copies in self._copies.items()
+            if self._hashes.get(example_id) == former[example_id]
         }
         self._missing = [example_id for example_id in self._rows if example_id not in self._copies]
