@@ -80,6 +80,8 @@ def _config(args: argparse.Namespace, folder: Path, settings: list[str]) -> Conf
     config = load_config(path, [*store, *settings, *model, *args.set])
     if not isinstance(config.camera, SyntheticOptions):
         raise ConfigError(f"{path}: the demo needs camera.type: synthetic; use `edge-daemon run` for others")
+    if config.mqtt.host is None:
+        raise ConfigError("mqtt.host: the demo needs a broker; leave the setting out for the demo's own one")
     return config
 
 

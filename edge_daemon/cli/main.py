@@ -19,7 +19,7 @@ from edge_daemon.cli.help_examples import EXAMPLES
 from edge_daemon.cli.option_values import read_path
 from edge_daemon.cli.progress import ERASE, can_redraw, erase_line
 from edge_daemon.domain.errors import EdgeError
-from edge_daemon.system.interrupt import STATUS, raise_at_interrupt
+from edge_daemon.system.interrupt import STATUS, raise_at_interrupt, unwound_at_termination
 from edge_daemon.system.printable import OneLineFormatter, printable
 
 
@@ -100,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _start_logging(debug=debug)
         raise_at_interrupt()
         try:
-            status = int(args.run(args))
+            with unwound_at_termination():
+                status = int(args.run(args))
         except BaseException:
             erase_line(sys.stderr)  # of a transfer that ended early
             raise

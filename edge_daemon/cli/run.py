@@ -77,8 +77,10 @@ def run(args: argparse.Namespace) -> int:
     load = partial(load_with_sources, args.config, args.set)
     supervisor = Supervisor(lambda: settings.load(), prepare, build_daemon, notifier)
     settings = SettingsEditor(load, supervisor)
-    # First, because an unhandled HUP would end the process. TERM may end it until there is a daemon to stop.
+    # First, because an unhandled HUP would end the process. TERM may end it until there is a daemon to stop,
+    # with the signal's own status, which systemd takes for a clean end.
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     loaded = load()
     supervisor.prepare(loaded)
     if loaded.page.damaged is not None:

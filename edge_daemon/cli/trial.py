@@ -63,12 +63,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """Stops the supervisor at a signal; before there is one, the signal raises KeyboardInterrupt."""
+    """Stops the supervisor at a signal; before there is one, the signal raises KeyboardInterrupt.
+
+    A signal that is ignored, as SIGHUP under `nohup`, stays so.
+    """
 
     def __init__(self) -> None:
         self.supervisor: Supervisor | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.supervisor is None:

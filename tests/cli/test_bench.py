@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from edge_daemon.cli.main import main
 from tests.harness.shared_files import shared_path
 from tests.harness.terminal import shown_on_a_terminal
+
+T = TypeVar("T")
 
 
 def test_bench_times_each_stage_against_the_baseline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +34,27 @@ def test_bench_times_each_stage_against_the_baseline(capsys: pytest.CaptureFixtu
     assert figures["press_to_disk_ms"]["p50"] > 0
     assert main(words) == 0
     assert "whole frame / baseline interpreter" in capsys.readouterr().out
+
+
+def test_a_signal_ends_the_run_and_its_broker(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "edge_daemon", "bench"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as bench:
+        children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+        broker = _wait_for(lambda: children.read_text().split())[0]
+        _wait_for(lambda: list(tmp_path.glob("edge-daemon-bench-*/examples.sqlite")))
+        bench.terminate()
+    assert bench.returncode == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{broker}").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def _wait_for(find: Callable[[], list[T]]) -> list[T]:
+    deadline = time.monotonic() + 60
+    while not (found := find()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
 
 
 def test_a_file_that_can_not_be_written_is_refused_before_the_run(

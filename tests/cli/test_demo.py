@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from edge_daemon.cli.main import main
 from edge_daemon.demo.next_steps import next_steps
 from edge_daemon.demo.subscriber import LabelScore
 from tests.harness.shared_files import shared_path
@@ -50,6 +54,28 @@ def test_the_page_is_open_during_the_demo_and_its_end_names_three_commands() -> 
             assert b"<html" in answer.read()
         rest = demo.stdout.read()
     assert rest.endswith(f"\n{next_steps()}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_demo_and_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-u", "-m", "edge_daemon", "demo"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        assert any("the device is online" in line for line in demo.stdout)
+        assert list(tmp_path.iterdir())
+        demo.send_signal(number)
+        _, log = demo.communicate(timeout=60)
+    assert (demo.returncode, log) == (128 + number, "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_demo_without_a_broker_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--set", "mqtt.host=null"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("edge-daemon: mqtt.host: the demo needs a broker; ")
 
 
 def test_score_counts_only_frames_with_ground_truth() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,20 @@ def test_the_page_answers_and_a_signal_ends_it_without_a_trace(
     assert (process.returncode, out, err) == (0, "", "")
     assert not list(tmp_path.rglob("*.sqlite"))
     assert not list(tmp_path.glob("edge-daemon-try-*"))
+
+
+def test_the_end_of_the_terminal_is_ignored_under_nohup(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with started(tmp_path, "--simulated", "--json") as process:
+            address = page_of(process)["page"]
+            process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert "<html" in fetch(address)
+            process.terminate()
+            assert process.wait(TIMEOUT_S) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_users_own_store_and_regions_are_not_touched(tmp_path: Path) -> None:
