@@ -21,6 +21,7 @@ from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.imaging.input_range import InputRange, parse_range
 from edge_daemon.models import registry
+from edge_daemon.models.part_file import check_model_folder
 from edge_daemon.models.teachable_machine import Added, add, check_name
 from edge_daemon.models.web_transfer import is_web_address
 
@@ -102,9 +103,12 @@ def _add(path: Path, name: str | None, args: argparse.Namespace) -> Added:
     from edge_daemon.models.converter import convert_to_folder
 
     own_name = path.resolve().parent.name if path.name == _MODEL_JSON else path.stem
-    with tempfile.TemporaryDirectory() as folder, _naming(folder, str(path)):
-        values = convert_to_folder(path, Path(folder), args.range, args.calibrate)
-        added = add_export(Path(folder), registry.download_folder(), name or own_name)
+    chosen = check_name(name or own_name)
+    folder = registry.download_folder()
+    check_model_folder(folder)  # before the conversion, which can take long
+    with tempfile.TemporaryDirectory() as converted, _naming(converted, str(path)):
+        values = convert_to_folder(path, Path(converted), args.range, args.calibrate)
+        added = add_export(Path(converted), folder, chosen)
     origin = _GIVEN if args.range is not None else "as usual for such a model"
     return replace(added, input_range=f"{values}, {origin}")
 

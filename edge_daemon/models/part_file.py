@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from io import BufferedRandom
 from pathlib import Path
@@ -76,10 +77,7 @@ class PartFile:
         try:
             found = _open(self._folder, self._name)
         except PermissionError as exc:
-            folder, user = self._target.parent, user_name()
-            for_owner = os.getuid() == 0 and f"`chown {user}: {folder}` allows it"
-            way_out = for_owner or "point $EDGE_DAEMON_MODELS at a folder of yours"
-            raise ModelError(f"{folder}: {user} may not write there; {way_out}") from exc
+            raise _no_permission(self._target.parent) from exc
         self.file = os.fdopen(found, "ab+")
 
     def _lock(self) -> None:
@@ -99,6 +97,32 @@ class PartFile:
             named = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
             return os.path.samestat(named, os.fstat(self.file.fileno()))
         return False
+
+
+def check_model_folder(folder: Path) -> None:
+    """Make the model folder if it is missing, and a file without a name in it.
+
+    Raises the ModelError of `PartFile` for a folder that can't be written, before the work that fills a file.
+    """
+    with as_owner_of(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ModelError(f"{folder}: can't be made: {exc.strerror}") from exc
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                return
+        except PermissionError as exc:
+            raise _no_permission(folder) from exc
+        except OSError as exc:
+            raise ModelError(f"{folder}: can't be written: {exc.strerror}") from exc
+
+
+def _no_permission(folder: Path) -> ModelError:
+    user = user_name()
+    for_owner = os.getuid() == 0 and f"`chown {user}: {folder}` allows it"
+    way_out = for_owner or "point $EDGE_DAEMON_MODELS at a folder of yours"
+    return ModelError(f"{folder}: {user} may not write there; {way_out}")
 
 
 def _is_full_disk(error: BaseException | None) -> bool:

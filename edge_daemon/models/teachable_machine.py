@@ -22,7 +22,7 @@ from edge_daemon.models.class_names import (
     read_class_names,
 )
 from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
-from edge_daemon.models.part_file import PartFile
+from edge_daemon.models.part_file import PartFile, check_model_folder
 from edge_daemon.system.file_owner import as_owner_of
 from edge_daemon.system.sqlite import free_name
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -94,8 +94,10 @@ def add(
     content = export.read(member, MAX_MODEL_BYTES)
     found = _read_label_file(labels) if labels is not None else _labels(export)
     target = folder / f"{chosen}.tflite"
+    check_model_folder(folder)
     try:
-        _prepare_target(target, content)
+        if target.exists() and target.read_bytes() != content:
+            raise ModelError(f"{target} is another model; choose a name with --name")
         # Not in the model folder: its owner could replace any file in it by a link.
         with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as temporary:
             trial = Path(temporary) / PurePosixPath(member).name
@@ -104,14 +106,6 @@ def add(
             return _install(trial, target, _try(trial, found, source, threads, delegate))
     except OSError as exc:
         raise ModelError(f"{folder}: can't be written: {exc.strerror}") from exc
-
-
-def _prepare_target(target: Path, content: bytes) -> None:
-    """Create the model folder. Raises ModelError when another model has the target's name."""
-    if target.exists() and target.read_bytes() != content:
-        raise ModelError(f"{target} is another model; choose a name with --name")
-    with as_owner_of(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _declare_range(trial: Path, export: Export, member: str, values: InputRange | None) -> None:

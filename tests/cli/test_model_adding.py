@@ -13,6 +13,7 @@ from edge_daemon.cli.main import main
 from edge_daemon.config import paths
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
+from tests.harness.small_disk import SmallDisk
 from tests.harness.web_site import WebSite, serving_site
 
 
@@ -129,3 +130,23 @@ def test_pictures_for_8_bits_that_are_no_folder_are_refused_in_one_line(
     for given, reason in ((file, "Not a directory"), (tmp_path / "none", "No such file or directory")):
         assert main(["models", "add", model, "--calibrate", str(given)]) == 1
         assert capsys.readouterr().err == f"edge-daemon: {given}: the pictures can't be read: {reason}\n"
+
+
+def test_a_folder_that_can_not_be_written_is_named_before_a_conversion(
+    tmp_path: Path, small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDGE_DAEMON_MODELS", str(small_disk.folder))
+    (tmp_path / "model.json").write_text("{}")
+    small_disk.remount("ro")
+    assert main(["models", "add", str(tmp_path / "model.json"), "--name", "mine"]) == 1
+    assert capsys.readouterr().err == (
+        f"edge-daemon: {small_disk.folder}: can't be written: Read-only file system\n"
+    )
+
+
+def test_a_name_that_is_none_is_refused_before_a_conversion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    assert main(["models", "add", str(tmp_path / "model.json"), "--name", "my model"]) == 1
+    assert capsys.readouterr().err.startswith("edge-daemon: 'my model' can't name a model")

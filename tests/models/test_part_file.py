@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models.part_file import PartFile
+from edge_daemon.models.part_file import PartFile, check_model_folder
 from edge_daemon.system.file_owner import as_owner_of
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
@@ -145,6 +145,8 @@ def test_a_folder_of_root_in_the_services_folder_is_named_with_the_remedy(folder
     os.chown(folder, SERVICE, SERVICE)
     with pytest.raises(ModelError, match=rf"models: nobody may not write there; `chown nobody: {folder}"):
         write(folder / "models/m.tflite")
+    with pytest.raises(ModelError, match=rf"models: nobody may not write there; `chown nobody: {folder}"):
+        check_model_folder(folder / "models")
 
 
 @needs_root

@@ -14,6 +14,7 @@ from edge_daemon.models.teachable_machine import add
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
+from tests.harness.small_disk import SmallDisk
 from tests.harness.teachable_export import export_zip, exported
 
 RED = np.tile(np.array([255, 0, 0], np.uint8), (20, 20, 1))
@@ -281,3 +282,13 @@ def test_a_suffix_is_no_part_of_the_name(tmp_path: Path, model_folder: Path) -> 
     model = tmp_path / "m.tflite"
     model.write_bytes(exported())
     assert add(model, model_folder, "mine.tflite").path == model_folder / "mine.tflite"
+
+
+def test_a_folder_that_can_not_be_written_is_named_before_the_model_is_tried(
+    tmp_path: Path, small_disk: SmallDisk
+) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(exported()[:2000])
+    small_disk.remount("ro")
+    with pytest.raises(ModelError, match=f"^{small_disk.folder}: can't be written: Read-only"):
+        add(model, small_disk.folder)
