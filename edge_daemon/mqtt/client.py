@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT = 20
 """Maximum number of unacknowledged messages, unless the broker allows fewer."""
 MAX_POLL_S = 1.0
+"""Longest wait of one `poll`: keep-alives are sent between two waits, at least one in every 5 s."""
+
 _MAX_REJECTIONS = 20
 _TEMPORARY = (0x83, 0x97)
 """Implementation specific error (RabbitMQ without a majority) and quota exceeded."""
@@ -189,8 +191,11 @@ class Connection:
         return self._client.socket() is None or self._end_error is not None
 
     def poll(self, wakeup: Wakeup, timeout_s: float = MAX_POLL_S) -> None:
-        """Read, write and send keep-alives, for up to `timeout_s` seconds or until `wakeup`."""
-        self._run_once(wakeup, timeout_s)
+        """Read, write and send keep-alives, for up to `timeout_s` seconds or until `wakeup`.
+
+        Returns within MAX_POLL_S; call it again to wait longer.
+        """
+        self._run_once(wakeup, min(timeout_s, MAX_POLL_S))
 
     def close(self, graceful: bool) -> None:
         """Close the connection. The broker publishes the will unless it is `graceful`."""
