@@ -258,7 +258,7 @@ class Panel:
     def _process_edges(self, pending: PendingItems) -> None:
         now = pending.at_s
         for edge in pending.edges:
-            self._wiring.add_edge(edge.pin, edge.pressed)
+            self._wiring.record_movement(edge.pin)
             self._dispatch(self._decoder.update(edge.pin, edge.pressed, edge.at_s), now)
         if pending.lost_edges:
             self._resync_levels(now)
@@ -288,6 +288,8 @@ class Panel:
 
     def _dispatch(self, results: Iterable[GestureResult], now: float) -> None:
         for result in results:
+            if isinstance(result, Button) and result.gesture in ("press", "chord"):
+                self._wiring.count_press()
             if isinstance(result, Button | ConfirmPending):
                 self._leds.handle(result, now)
                 self._emit(result)

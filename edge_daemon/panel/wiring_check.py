@@ -24,13 +24,15 @@ class WiringCheck:
         self._unmoved = {button.pin for button in buttons if button.action != "trigger"}
         self._presses = 0
 
-    def add_edge(self, pin: int, pressed: bool) -> None:
-        """Count one edge."""
+    def record_movement(self, pin: int) -> None:
+        """Record an edge of a button's pin, before debouncing."""
         if pin in self._stuck:
             self._stuck.remove(pin)
         self._unmoved.discard(pin)
-        if pressed and self._buttons[pin].action != "trigger":
-            self._presses += 1
+
+    def count_press(self) -> None:
+        """Count a debounced press of any button: contacts that bounce make many edges of one press."""
+        self._presses += 1
 
     def faults(self, now: float) -> Iterator[str]:
         """Yield the faults detected by `now` that were not reported before, with a remedy."""
