@@ -12,6 +12,7 @@ from edge_daemon.domain.commands import CameraFailed
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.system.backoff import Backoff
+from edge_daemon.system.printable import printable
 
 SLOT_WAIT_S = 0.2
 
@@ -104,7 +105,7 @@ class Capture:
             self._is_lost, self._attempt_s = True, self._now()
         self._source.close()
         self._attempt_s = math.inf
-        self._report_lost(str(exc), stop)
+        self._report_lost(printable(str(exc)), stop)  # it may have the name of a file in any bytes
         stop.wait(self._backoff.next_s())
 
     def _report_lost(self, reason: str, stop: threading.Event) -> None:

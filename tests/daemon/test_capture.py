@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge_daemon.camera.replay import ReplaySource
+from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.daemon.capture import MAX_ATTEMPT_S, SLOT_WAIT_S, STABLE_S, Capture
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.commands import CameraFailed, Origin, Undo
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.backoff import Backoff
+from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.testing import ManualClock
 
 
@@ -55,6 +60,21 @@ def drain(mailbox: Mailbox, stop: threading.Event) -> tuple[list[int], list[str]
         outages += [each.reason for each in batch.instructions if isinstance(each, CameraFailed)]
         if batch.ended:
             return frames, outages, True
+
+
+def test_an_outage_can_name_a_picture_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    picture = tmp_path / os.fsdecode(b"K\xe4fer.jpg")
+    picture.write_bytes(b"cut by a power cut")
+    mailbox, stop = Mailbox(), threading.Event()
+    source = ReplaySource(ReplayOptions(path=str(tmp_path)), SystemClock())
+    thread = threading.Thread(target=Capture(source, mailbox, Backoff(first_s=0, max_s=0)).run, args=(stop,))
+    thread.start()
+    [failed, *_] = mailbox.take_all(10).instructions
+    stop.set()
+    thread.join(10)
+    assert isinstance(failed, CameraFailed)
+    assert r"K\udce4fer.jpg" in failed.reason
+    assert failed.reason.encode()  # as the page, the broker and a serial port need it
 
 
 def test_lost_camera_is_reported_and_reopened_until_the_source_ends() -> None:

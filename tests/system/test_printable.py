@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 
 import pytest
 
@@ -21,6 +22,10 @@ from edge_daemon.system.printable import OneLineFormatter, printable
 )
 def test_characters_that_begin_a_line_or_control_a_terminal_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_bytes_of_a_file_name_that_are_not_utf_8_are_escaped() -> None:
+    assert printable(os.fsdecode(b"K\xe4fer.jpg")) == r"K\udce4fer.jpg"
 
 
 @pytest.mark.parametrize("text", ["cat", "naïve café", "سیب‌ها", "ශ්‍රී", "🏳️‍🌈", "🪿", "a b", "'\\n'"])
