@@ -25,18 +25,31 @@ _PROJECT_NAME = re.compile(r"(.+)-!-[^/]*")
 _MANIFEST = "manifest.json"
 
 
+class _OpenedOnce:
+    """A zip that is opened at the first reading: each opening reads the names of all its files."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._zip: zipfile.ZipFile | None = None
+
+    def read(self, entry: str, count: int) -> bytes:
+        """Return the first bytes of an entry. Raises OSError, DAMAGED."""
+        if self._zip is None:
+            self._zip = zipfile.ZipFile(self._path)
+        return read_entry(self._zip, entry, count)
+
+
 @dataclass(frozen=True, slots=True)
 class ZippedPicture(Picture):
     """A picture inside a zip; `path` is the zip's path followed by the entry's name."""
 
-    archive: Path
+    archive: _OpenedOnce
     entry: str
 
     def source(self) -> bytes:
         """Return the picture's bytes. Raises ImageError."""
         try:
-            with zipfile.ZipFile(self.archive) as archive, archive.open(self.entry) as file:
-                content = file.read(MAX_PICTURE_BYTES + 1)
+            content = self.archive.read(self.entry, MAX_PICTURE_BYTES + 1)
         except (*DAMAGED, OSError) as exc:
             raise ImageError(f"{self.path} is damaged: {exc}") from exc
         if len(content) > MAX_PICTURE_BYTES:
@@ -100,8 +113,9 @@ def find_zipped_pictures(
         raise labels.rejection
     labels.check_renames(str(path))
     check_similar_labels(path, chosen, taught, labels)
+    archive = _OpenedOnce(path)
     return [
-        ZippedPicture(label, path / name, path, names[name])
+        ZippedPicture(label, path / name, archive, names[name])
         for name, folder in shown.items()
         if (label := taken[folder]) is not None
     ]

@@ -78,6 +78,14 @@ def test_packed_label_folders_go_in_like_a_folder(
     assert "2 other files passed over (notes.txt, x.csv)" in caplog.text
 
 
+def test_a_zip_is_opened_once_for_all_its_pictures(tmp_path: Path) -> None:
+    packed = _zip(tmp_path / "x.zip", "cat/0.jpg", "cat/1.jpg")
+    first, second = find_zipped_pictures(packed)
+    assert first.source() == _jpeg(0)
+    packed.unlink()
+    assert second.source() == _jpeg(1)
+
+
 def test_pictures_are_known_by_content_as_in_a_folder(tmp_path: Path, store: ExampleStore) -> None:
     packed = _zip(tmp_path / "x.zip", "cat/photo", "cat/1.data", "dog/IMG_2")
     with zipfile.ZipFile(packed, "a") as archive:
