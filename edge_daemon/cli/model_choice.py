@@ -112,7 +112,7 @@ def _load(args: argparse.Namespace) -> LoadedConfig:
 
 def _full_name(name: str) -> str:
     """Return a name as it is, and the path of a file as one that is valid in every working directory."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     return str(path.absolute()) if path.name != name or path.is_file() else name
 
 

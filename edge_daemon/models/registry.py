@@ -178,7 +178,9 @@ def _refuse_closed(path: Path) -> None:
 
 def find_model(name_or_path: str) -> Path:
     """Return the path of a model file. Raises ModelError that says how to get one."""
-    as_path = Path(name_or_path).expanduser()
+    if "\0" in name_or_path:
+        raise ModelError(f"no model '{name_or_path}': no file has a name with the character NUL")
+    as_path = Path(os.path.expanduser(name_or_path))  # as it is for a user that does not exist
     if os.path.isfile(as_path):
         return as_path
     is_path = as_path.name != name_or_path

@@ -70,6 +70,12 @@ def test_a_path_is_used_unchanged(user: Path) -> None:
         registry.find_model(str(user / "absent.tflite"))
 
 
+@pytest.mark.parametrize("name", ["~nosuchuser/m.tflite", "~nosuchuser", "a/\0b.tflite", "\0"])
+def test_a_name_that_no_file_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(ModelError, match=r"^no model"):
+        registry.find_model(name)
+
+
 def test_a_path_that_is_no_file_is_named(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(user, "other")
     (user / "folder.tflite").mkdir()
