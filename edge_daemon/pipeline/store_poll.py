@@ -29,7 +29,7 @@ class StorePoll:
         try:
             self._trainer.maintain_store(now)
         except EdgeError as exc:
-            log.debug("the store's journal is folded into its file later: %s", exc)
+            log.debug("the store is maintained later: %s", exc)
         try:
             happened = list(self._trainer.reload_if_changed())
         except EdgeError as exc:

@@ -15,13 +15,14 @@ from edge_daemon.domain.errors import EdgeError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import ClassReport, Evaluation, Example, FleetFigures
 from edge_daemon.example_store.change_history import LiveChange
-from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S, shift_times
+from edge_daemon.example_store.clock_correction import KEEP_REMOVED
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.teaching.classifier_pools import ClassifierPools
 from edge_daemon.teaching.copy_maker import CopyMaker, picture_copies
 from edge_daemon.teaching.edit_events import undo_events
+from edge_daemon.teaching.time_correction import TimeCorrection
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -67,6 +68,7 @@ class Trainer:
         self._peers = peers
         self._label_uses = label_uses or {}
         self._purge = purge
+        self._time_correction = TimeCorrection(store, boot_id)
         self._outdated = False
         self._shared_with: int | None = None
         self._evaluations: dict[str, Evaluation] = {}
@@ -102,17 +104,23 @@ class Trainer:
             yield self.examples()
 
     def set_clock(self, change: ClockSet) -> None:
-        """Correct the times of the examples of this boot, and purge examples removed long ago."""
-        step = timedelta(seconds=change.step_s)
+        """Correct the times of the examples of this boot, and purge examples removed long ago.
+
+        `maintain_store` corrects the times of a store that can't be changed now.
+        """
+        self._time_correction.add(change)
         try:
-            if change.step_s >= MIN_STEP_S:
-                shift_times(self._store, change.since, change.until, step, self.boot_id)
-            self._store.purge(change.until + step - KEEP_REMOVED)
+            self._time_correction.run()
+            self._store.purge(change.until + timedelta(seconds=change.step_s) - KEEP_REMOVED)
         except StoreError as exc:
-            log.info("the times of examples added before the clock was set are not corrected: %s", exc)
+            log.info("the times of examples added before the clock was set are corrected later: %s", exc)
 
     def maintain_store(self, now_s: float) -> None:
-        """Delete what was removed long ago; checkpoint the journal after a while. Raises StoreError."""
+        """Correct times, delete what was removed long ago, checkpoint the journal after a while.
+
+        Raises StoreError.
+        """
+        self._time_correction.run()  # first: the purge goes by the times
         if self._purge is not None:
             self._purge.run_if_due()
         self._store.checkpoint_if_idle(now_s)

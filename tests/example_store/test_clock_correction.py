@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edge_daemon.domain.commands import ClockSet
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, shift_times
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.sessions import SessionCounter
+from edge_daemon.system.sqlite import LockedStoreError
 from edge_daemon.teaching.trainer import Trainer
 
 BOOT = datetime(2026, 1, 10, tzinfo=UTC)
@@ -110,17 +112,19 @@ def test_examples_removed_before_the_clock_was_set_can_be_restored(tmp_path: Pat
     trainer.close()
 
 
-def test_a_store_that_is_locked_keeps_its_times_and_the_daemon(tmp_path: Path) -> None:
+def test_the_times_of_a_locked_store_are_corrected_once_it_is_free(tmp_path: Path) -> None:
     dated = DatedStore(tmp_path / "examples.sqlite")
     taught_at = BOOT + timedelta(seconds=50)
     dated.teach("cat", taught_at)
     dated.store.close()
     one = ExampleStore(tmp_path / "examples.sqlite", busy_s=0.1)
     trainer = Trainer(one, {}, {}, "s")
-    change = ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds())
     with ExampleStore(tmp_path / "examples.sqlite") as other, other.transaction():
-        trainer.set_clock(change)
+        trainer.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
+        with pytest.raises(LockedStoreError):
+            trainer.maintain_store(0.0)
     assert [example.created_at for example in one] == [taught_at]
-    trainer.set_clock(change)
-    assert [example.created_at for example in one] == [taught_at + STEP], "the store is not locked any more"
+    for now_s in (2.0, 4.0):
+        trainer.maintain_store(now_s)
+        assert [example.created_at for example in one] == [taught_at + STEP]
     trainer.close()
