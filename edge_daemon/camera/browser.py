@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 4_000_000
 
-STALL_S = 4.5
-"""Time without a picture after which the camera counts as lost; the pipeline's own limit is five seconds."""
+STALL_S = 9.0
+"""Time without a picture after which the camera is lost. The page reports a browser that sends none for
+four seconds after a request, which comes up to four seconds after the last picture."""
 
 _IDLE_WAIT_S = 1.0
 

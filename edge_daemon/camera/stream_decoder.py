@@ -24,6 +24,7 @@ from edge_daemon.camera.kept_pictures import KeptPictures
 from edge_daemon.camera.reduced_pictures import reduced_size
 from edge_daemon.camera.stream_faults import TIMEOUT_S, connection_errors, rtsp_fault
 from edge_daemon.camera.stream_settings import StreamSettings
+from edge_daemon.config.base import MIN_FRAMES_PER_S
 from edge_daemon.domain.errors import CameraError, ImageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FIRST_S = 15.0
 """Time for the first picture: a video stream can be decoded from its next whole picture on."""
 
 NEXT_S = 4.5
-"""Time for each further picture. The pipeline counts a camera as lost after five seconds."""
+"""Time for each further picture. The pipeline counts a camera as lost after five seconds or more."""
 
 OPEN_S = 10.0
 MAX_LAG_S = 3.0
@@ -185,7 +186,8 @@ def _next_picture(
 
     Return its time, its encoded content, empty for a video's, and its pixels.
     """
-    reason = f"{reader.name} sent no picture for {limit_s:g} s"
+    slowest = f"; it must send one at least every {1 / MIN_FRAMES_PER_S:g} s" if limit_s == NEXT_S else ""
+    reason = f"{reader.name} sent no picture for {limit_s:g} s{slowest}"
     end_s = time.monotonic() + limit_s
     while (found := latest.pop(max(end_s - time.monotonic(), 0.0))) is not None:
         time_s, content = found

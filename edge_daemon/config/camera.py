@@ -21,12 +21,14 @@ from edge_daemon.config.base import (
 )
 
 ColourGain = Annotated[float, Meta(ge=0, le=32)]
+Exposure = Annotated[int, Meta(ge=1, le=int(1e6 / MIN_FRAMES_PER_S))]
+"""Microseconds, at most the longest time from one frame to the next."""
 
 
 class PicameraControls(ConfigSection, frozen=True):
     """Fixed camera controls; None leaves a control to the camera."""
 
-    exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
+    exposure_us: Exposure | None = None
     gain: Annotated[float, Meta(ge=1, le=64)] | None = None
     colour_gains: tuple[ColourGain, ColourGain] | None = None
     """Gains of red and blue."""
@@ -62,7 +64,7 @@ class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamer
 class V4l2Controls(ConfigSection, frozen=True):
     """Fixed camera controls; None leaves a control to the camera."""
 
-    exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
+    exposure_us: Exposure | None = None
     gain: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
     white_balance_k: Annotated[int, Meta(ge=1000, le=12000)] | None = None
 

@@ -1,4 +1,4 @@
-"""The time that a camera takes for a frame, measured, and how long to wait for the next one."""
+"""The time that a camera takes for a frame, measured, and the waits that follow from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ MAX_PERIOD_S = 5.2
 """Longest period that a wait allows for: a network camera without a picture for 4.5 s counts as lost."""
 
 FRAME_WAIT_S = 5.0
-"""Longest wait for a frame of a camera with a frame every two seconds or more often."""
+"""Longest wait for a frame of a camera with a frame every two seconds or more often; without one for as long,
+such a camera is lost."""
 
 WAIT_PERIODS = 2.5
 """The same in periods of a slower camera: a frame begins up to a period late, and takes as long to arrive."""
@@ -38,6 +39,11 @@ class FrameTiming:
     def period_s(self) -> float:
         """Longest interval or delay of the latest frames; MAX_PERIOD_S is its limit and first value."""
         return min(max(self._periods_s, default=MAX_PERIOD_S), MAX_PERIOD_S)
+
+    @property
+    def lost_after_s(self) -> float:
+        """Time without a frame after which the camera counts as lost; before the second one, FRAME_WAIT_S."""
+        return self.frame_wait_s if self._periods_s else FRAME_WAIT_S
 
     @property
     def frame_wait_s(self) -> float:

@@ -47,9 +47,8 @@ class Pipeline:
 
     `text_joiner` joins the regions' labels into one text, reported as the label of the whole frame.
     `min_scale` returns the scale at which a crop of a width and height has enough pixels for the model.
-    The camera counts as lost after `stale_s` without a frame. `encode` makes thumbnails and snapshots;
-    `shrink` reduces the crops of uncertain samples. A fault of the store or of a picture becomes an error
-    reply to the command; it never ends the pipeline.
+    `encode` makes thumbnails and snapshots; `shrink` reduces the crops of uncertain samples. A fault of the
+    store or of a picture becomes an error reply to the command; it never ends the pipeline.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class Pipeline:
         encode: Callable[[Image], bytes],
         shrink: Callable[[Image], Image] = lambda image: image,
         text_joiner: RegionTextJoiner | None = None,
-        stale_s: float = 5.0,
         settings: RuntimeSettings | None = None,
         fleet: FleetSync | None = None,
         scenes: SceneParts | None = None,
@@ -104,7 +102,7 @@ class Pipeline:
             for region in regions
         }
         self._snapshots = Snapshots(encode)
-        self._camera = CameraOutage(clock, stale_s)
+        self._camera = CameraOutage(clock)
         self._timing = FrameTiming()
         self._ready = False
         self._frame_size: tuple[int, int] | None = None
@@ -208,7 +206,7 @@ class Pipeline:
     def _check_camera(self, fault: str = "") -> Iterator[events.Event]:
         """Report an outage, by default that of frames, and reply to the commands that wait for frames."""
         now = self._clock.monotonic()
-        if reason := fault or self._camera.stale_reason(now):
+        if reason := fault or self._camera.stale_reason(now, self._timing.lost_after_s):
             yield from self._lose_camera(reason)
         yield from self._labeller.expire_pending(now, self._timing.frame_wait_s)
         yield from self._snapshots.expire(now, self._timing.frame_wait_s)

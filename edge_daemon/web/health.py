@@ -14,6 +14,7 @@ from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.network import interfaces, link_fault, power_saving
 from edge_daemon.board.power import Power, describe, read_power
 from edge_daemon.domain.counted import counted
+from edge_daemon.domain.frame_timing import MAX_FRAME_WAIT_S
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.state import StateCache
@@ -21,8 +22,8 @@ from edge_daemon.web.state import StateCache
 if TYPE_CHECKING:
     from edge_daemon.web.model_quality import ModelQuality
 
-STALE_S = 5.0
-"""Longest time without a classified frame before the device counts as failing."""
+STALE_S = MAX_FRAME_WAIT_S
+"""Longest time without a classified frame before the device counts as failing, though its camera works."""
 
 SCENE_STATES = {
     "learning": "not known yet: it is learned while nothing moves",

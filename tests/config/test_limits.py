@@ -23,6 +23,8 @@ SYNTHETIC = "camera.type=synthetic"
     [
         ([SYNTHETIC, "camera.fps=1.0e-300"], "camera.fps: expected `float` >= 0.25"),
         ([SYNTHETIC, "camera.fps=0.2"], "camera.fps: expected `float` >= 0.25"),
+        (["camera.type=picamera2", "camera.controls.exposure_us=4000001"], "expected `int` <= 4000000"),
+        (["camera.type=v4l2", "camera.controls.exposure_us=4000001"], "expected `int` <= 4000000"),
         (["camera.type=browser", "camera.fps=0.001"], "camera.fps: expected `float` >= 0.25"),
         (["camera.type=replay", "camera.path=x", "camera.fps=0.1"], "camera.fps: expected `float` >= 0.25"),
         ([SYNTHETIC, "camera.belt_speed=1e-320"], "camera.belt_speed: expected `float` >= 0.001"),

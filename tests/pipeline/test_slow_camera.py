@@ -101,6 +101,39 @@ def test_a_press_learns_the_scene_though_a_hand_is_in_its_first_picture(
     assert [reply.error for reply in camera.replies] == [None]
 
 
+def outages(bench: Bench, seconds: float) -> list[str]:
+    """Return the reasons of the outages in a time without a frame."""
+    happened: list[events.Event] = []
+    for _ in range(round(seconds / WAKE_S)):
+        bench.clock.advance(WAKE_S)
+        happened += bench.pipeline.process(None, ())
+    return [event.reason for event in happened if isinstance(event, events.CameraLost)]
+
+
+@pytest.mark.parametrize(
+    ("period_s", "late_s", "reason"), [(4.0, 6.0, "no frame for 10 s"), (0.25, 5.0, "no frame for 5 s")]
+)
+def test_a_camera_is_lost_by_its_own_period(
+    store: ExampleStore, period_s: float, late_s: float, reason: str
+) -> None:
+    """A browser that is asked for a picture every four seconds may take two more for one."""
+    bench = Bench(store, build_regions(load_config(None, [])))
+    assert outages(bench, 60) == []
+    for _ in range(3):
+        list(bench.pipeline.process(bench_frame(bench), ()))
+        assert outages(bench, period_s) == []
+    list(bench.pipeline.process(bench_frame(bench), ()))
+    assert outages(bench, late_s) == []
+    assert outages(bench, 20) == [reason]
+
+
+def test_a_camera_that_fails_after_its_first_frame_is_lost(store: ExampleStore) -> None:
+    bench = Bench(store, build_regions(load_config(None, [])))
+    list(bench.pipeline.process(bench_frame(bench), ()))
+    assert outages(bench, 5.0) == []
+    assert outages(bench, 0.5) == ["no frame for 5 s"]
+
+
 def test_a_trigger_before_a_camera_that_hangs_gets_an_error(store: ExampleStore) -> None:
     bench = Bench(store, build_regions(load_config(None, ["trigger=mqtt"])))
     for _ in range(5):

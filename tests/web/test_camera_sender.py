@@ -16,6 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
+from edge_daemon.camera import browser
+from edge_daemon.config.base import MIN_FRAMES_PER_S
+from edge_daemon.web import camera_sender
 from edge_daemon.web.camera_sender import MAX_PICTURE_BYTES, describe_sender
 from tests.harness.browser import BrowserWindow, save_screenshot
 from tests.harness.daemon_harness import Stage, wait_until
@@ -72,6 +75,11 @@ def _giving(folder: Path, *overrides: str) -> Iterator[GivenSite]:
 def given(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GivenSite]:
     with _giving(tmp_path_factory.mktemp("given")) as site:
         yield site
+
+
+def test_a_slow_browser_is_awaited_at_the_lowest_frame_rate() -> None:
+    """After the pause of that rate it is asked again, and then has the whole time for its answer."""
+    assert 1 / MIN_FRAMES_PER_S + camera_sender.STALL_S < browser.STALL_S
 
 
 def _answer(line: Connection, picture: bytes) -> None:
