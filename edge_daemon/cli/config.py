@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -70,10 +72,10 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "reset":
         reset(loaded.page, as_json=args.json)
     elif args.json:
-        print(msgspec.json.encode(loaded.config).decode())
+        print(json.dumps(msgspec.to_builtins(loaded.config)))
     else:
         for key, value, source in loaded.values():
-            print(f"{key}: {json.dumps(value)}  # {source}")
+            print(printable(f"{key}: {json.dumps(value, ensure_ascii=False)}  # {source}"))
     return 0
 
 
@@ -81,19 +83,20 @@ def _set(args: argparse.Namespace) -> int:
     """Write all changes, or none. Raises ConfigError for a configuration that they would make invalid."""
     path: Path = args.config or DEFAULT_PATH
     before = after = None if is_missing(path) else read_config_text(path)
-    changes = [_read_change(text) for text in args.changes]
+    changes = {change.key: change for change in map(_read_change, args.changes)}  # the last of a key counts
     loaded = load_with_sources(
         path, args.changes, state_folder=service_state_dir(), may_lack=True, option=_SET
     )
-    for key, value in changes:
-        if before is None or not _has_value(path, key, value):
-            after = with_value(after or "", key, value, str(path))
+    for change in changes.values():
+        others = [each.text for each in changes.values() if each is not change]
+        if before is None or not _is_given(path, change, others):
+            after = with_value(after or "", change.key, change.value, str(path))
     if after is not None and after != before:
         check_writable(path)
         write_config_text(path, before, after)
     _note_hidden(loaded)
     for name in loaded.page.names():
-        if any(text.partition("=")[0].strip() == name for text in args.changes):
+        if name in changes:
             note(
                 f"{name} was also set on the page, which comes first; `edge-daemon config reset` removes that"
             )
@@ -110,8 +113,16 @@ def _result(before: str | None, after: str | None) -> str:
     return "changed" if after != before else "unchanged, it has these values already"
 
 
-def _read_change(text: str) -> tuple[str, Scalar]:
-    """Return the key, which is `section.name`, and the value. Raises ConfigError."""
+class _Change(NamedTuple):
+    """A value to write: its key, which is `section.name`, and the argument that it was read from."""
+
+    key: str
+    value: Scalar
+    text: str
+
+
+def _read_change(text: str) -> _Change:
+    """Read SECTION.KEY=VALUE. Raises ConfigError."""
     key, _, _ = text.partition("=")
     section, dot, name = key.strip().partition(".")
     data = apply_overrides(ConfigSource(), [text], _SET).data.get(section)
@@ -120,19 +131,22 @@ def _read_change(text: str) -> tuple[str, Scalar]:
         raise ConfigError(
             f"{_SET} {text}: only one value of a section can be set; write others into the file"
         )
-    return f"{section}.{name}", value
+    return _Change(f"{section}.{name}", value, text)
 
 
-def _has_value(path: Path, key: str, value: Scalar) -> bool:
-    """Return whether the file or the defaults give the key this value already."""
+def _is_given(path: Path, change: _Change, others: Sequence[str]) -> bool:
+    """Return whether the file, the other changes or the defaults give the key this value already.
+
+    The other changes count because a default depends on them: `camera.fps` on `camera.type`.
+    """
     try:
-        config = load_with_sources(path, (), lambda page: PageSettings(page.path, ConfigSource())).config
+        config = load_with_sources(path, others, lambda page: PageSettings(page.path, ConfigSource())).config
     except ConfigError:  # the change may repair it
         return False
     found: object = config
-    for name in key.split("."):
+    for name in change.key.split("."):
         found = getattr(found, name, ...)
-    return type(found) is type(value) and found == value
+    return type(found) is type(change.value) and found == change.value
 
 
 def check(loaded: LoadedConfig) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from edge_daemon.cli.main import main
 from edge_daemon.config import paths
+from edge_daemon.config.camera import BrowserOptions
 from edge_daemon.config.schema import load_config
 from edge_daemon.example_store.store import ExampleStore
 
@@ -183,6 +184,20 @@ def test_set_changes_the_file_and_keeps_its_comments(
     assert "unchanged" in capsys.readouterr().out
     assert main(["config", "set", "--json", "--config", str(path), "mqtt.host=null"]) == 0
     assert load_config(path).mqtt.host is None
+
+
+def test_set_writes_the_last_of_two_values_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("mqtt:\n  port: 1883\n")
+    assert main(["config", "set", "--config", str(path), "mqtt.port=1884", "mqtt.port=1883"]) == 0
+    assert path.read_text() == "mqtt:\n  port: 1883\n"
+
+
+def test_set_writes_a_value_that_is_the_default_of_another_camera_only(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("web:\n  listen: 8080\n")
+    assert main(["config", "set", "--config", str(path), "camera.fps=15.0", "camera.type=browser"]) == 0
+    assert load_config(path).camera == BrowserOptions(fps=15.0)
 
 
 def test_set_repairs_a_file_that_is_refused(tmp_path: Path) -> None:
