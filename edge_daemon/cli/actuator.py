@@ -70,4 +70,4 @@ def read_label(text: str) -> str:
 def print_json(**values: object) -> None:
     """Print one JSON line that begins with the time, `at`, in UTC; drop it if nobody reads them."""
     if may_write(sys.stdout):
-        print(json.dumps({"at": utc_ms(datetime.now(UTC)), **values}, ensure_ascii=False), flush=True)
+        print(json.dumps({"at": utc_ms(datetime.now(UTC)), **values}), flush=True)

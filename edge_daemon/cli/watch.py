@@ -77,7 +77,7 @@ class JsonWriter:
             self._print({"topic": topic, "retained": received.retained, "payload": payload})
 
     def _print(self, data: dict[str, Any]) -> None:
-        print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
+        print(json.dumps(data), file=self._out, flush=True)
 
 
 class LineWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
 from tests.harness.shared_files import shared_path
 
 LABEL = "größe🐈"
@@ -35,6 +38,36 @@ def test_a_label_outside_the_locale_is_escaped(taught: list[str]) -> None:
     assert done.returncode == 0
     assert LABEL.encode("ascii", "backslashreplace") in done.stdout
     assert b"Traceback" not in done.stderr
+
+
+def test_json_outside_the_locale_stays_json(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"device:\n  name: {LABEL}\n", encoding="utf-8")
+    done = run("config", "show", "--json", "--config", str(path), stdout=subprocess.PIPE)
+    assert json.loads(done.stdout)["device"]["name"] == LABEL
+
+
+def test_json_of_a_device_s_messages_stays_json(broker: Mosquitto) -> None:
+    environ = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    options = [
+        "--json",
+        "--device",
+        "pi",
+        "--set",
+        f"mqtt.host={broker.host}",
+        "--set",
+        f"mqtt.port={broker.port}",
+    ]
+    command = [sys.executable, "-m", "edge_daemon", "watch", *options]
+    with (
+        Listener(broker.port) as device,
+        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as watch,
+    ):
+        assert watch.stdout is not None
+        device.publish("edge_daemon/pi/label", LABEL, retain=True)
+        found = [json.loads(watch.stdout.readline()) for _ in range(2)]
+        watch.terminate()
+    assert found[1] == {"topic": "label", "retained": True, "payload": LABEL}
 
 
 def test_a_full_disk_behind_the_output_is_one_line(taught: list[str]) -> None:
