@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edge_daemon.app.region_factory import label_names, region_names
-from edge_daemon.config.schema import Config
+from edge_daemon.config.schema import Config, Name
 from edge_daemon.domain.errors import ConfigError, RequestError
 from edge_daemon.mqtt.topics import Topics, device_topics
 
@@ -11,12 +13,18 @@ from edge_daemon.mqtt.topics import Topics, device_topics
 def followed_topics(config: Config, device: str | None = None) -> Topics:
     """Return the topics of this device, or of another `device` at the same broker.
 
-    Raises ConfigError when no broker is configured.
+    Raises ConfigError when no broker is configured, and for an id that no device has.
     """
     if config.mqtt.host is None:
         raise ConfigError("mqtt.host: no broker is configured; set one")
-    base = None if device else config.mqtt.base_topic
-    return device_topics(base, device or config.device.topic_id, region_names(config))
+    if device is None:
+        return device_topics(config.mqtt.base_topic, config.device.topic_id, region_names(config))
+    try:
+        msgspec.convert(device, Name)
+    except msgspec.ValidationError as exc:
+        text = f"--device: {device[:64]!r} is no id: up to 64 characters A-Z, a-z, 0-9, '_', '.' and '-'"
+        raise ConfigError(text) from exc
+    return device_topics(None, device, region_names(config))
 
 
 def check_region(config: Config, name: str | None) -> str | None:

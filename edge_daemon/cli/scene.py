@@ -20,6 +20,7 @@ from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.json_input import decode_json
+from edge_daemon.system.printable import printable
 
 TIMEOUT_S = 30.0
 """Longest wait for the reply; a press takes up to 28.6 s with a slow camera."""
@@ -47,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.set)
     regions = ask(config.mqtt, followed_topics(config, args.device), args.action, args.region)
     if args.json:
-        print(json.dumps({"regions": regions}, ensure_ascii=False))
+        print(json.dumps({"regions": regions}))
     else:
         for name, scene in regions.items():
-            print(f"{region_prefix(name)}{describe(scene)}")
+            print(printable(f"{region_prefix(name)}{describe(scene)}"))
     return 0
 
 
@@ -71,8 +72,7 @@ def ask(
                 continue
             if reply.get("status") != "ok":
                 raise RequestError(f"the device did not {action} the scene: {reply.get('error')}")
-            regions: Mapping[str, Mapping[str, Any]] = reply["data"]["regions"]
-            return regions
+            return _regions(reply)
     raise RequestError(
         f"no answer at {topics.response('scene')} for {TIMEOUT_S:g} s; "
         "is the device online, and may this MQTT user send it requests? While an import locks the "
@@ -80,11 +80,33 @@ def ask(
     )
 
 
+class _Scene(msgspec.Struct):
+    """State of one region's scene; without `age_s` it is not known."""
+
+    state: str
+    age_s: float = 0.0
+    automatic: bool = False
+
+
+class _Answer(msgspec.Struct):
+    regions: dict[str, _Scene]
+
+
+def _regions(reply: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the state per region as the device sent it. Raises RequestError for other data."""
+    try:
+        msgspec.convert(reply.get("data"), _Answer)
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"the device did not answer with the states of scenes: {exc}") from exc
+    regions: Mapping[str, Mapping[str, Any]] = reply["data"]["regions"]
+    return regions
+
+
 def describe(scene: Mapping[str, Any]) -> str:
     """Return the state of a scene in words."""
     if "age_s" not in scene:
         return str(scene["state"])
-    how = "by itself" if scene["automatic"] else "by a press"
+    how = "by itself" if scene.get("automatic") else "by a press"
     return f"{scene['state']}, learned {how} {_age(scene['age_s'])} ago"
 
 
