@@ -17,6 +17,9 @@ _SIOCGIWPOWER = 0x8B2D
 _SIOCGIFADDR = 0x8915
 """ioctl that reads the IPv4 address of a `struct ifreq` (netdevice(7))."""
 
+_LOOPBACK, _PPP = "772", "512"
+"""ARPHRD_LOOPBACK and ARPHRD_PPP of linux/if_arp.h, as in an interface's file `type`."""
+
 _MDNS_MODULES = re.compile(r"\b(?:mdns\w*|resolve)\b")
 
 
@@ -30,14 +33,17 @@ class Interface:
 
 
 def interfaces(root: Path = Path("/")) -> list[Interface]:
-    """Return the hardware interfaces; without any, the virtual ones except loopback and internal bridges."""
+    """Return the hardware interfaces; without any, the virtual ones except loopback and internal bridges.
+
+    The PPP interface of a modem, which exists while it is connected, counts as hardware.
+    """
     found: dict[bool, list[Interface]] = {True: [], False: []}
     for folder in sorted(root.glob("sys/class/net/*")):
-        is_loopback = read_line(folder / "type") == "772"  # ARPHRD_LOOPBACK
-        if not (is_loopback or _is_internal_bridge(folder)):
+        kind = read_line(folder / "type")
+        if not (kind == _LOOPBACK or _is_internal_bridge(folder)):
             wireless = (folder / "wireless").exists() or (folder / "phy80211").exists()
             link = Interface(folder.name, wireless, _has_link(folder))
-            found[(folder / "device").exists()].append(link)
+            found[kind == _PPP or (folder / "device").exists()].append(link)
     return found[True] or found[False]
 
 

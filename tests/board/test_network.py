@@ -52,6 +52,24 @@ def test_a_container_that_runs_docker_has_its_own_network_alone(tmp_path: Path) 
     assert interfaces(tmp_path) == [Interface("eth0", False, True)]
 
 
+def test_a_modem_s_ppp_link_is_a_network_without_a_cable(tmp_path: Path) -> None:
+    lay_link(tmp_path, "eth0", carrier="0")
+    lay_link(tmp_path, "ppp0", carrier="1", virtual=True)
+    write(tmp_path, "sys/class/net/ppp0/type", "512\n")
+    lay_route(tmp_path, "ppp0\t00000000\t00000000")
+
+    assert link_fault(tmp_path) is None
+
+
+def test_a_tunnel_is_no_network_without_a_cable(tmp_path: Path) -> None:
+    lay_link(tmp_path, "eth0", carrier="0")
+    lay_link(tmp_path, "wg0", carrier="1", virtual=True)
+    write(tmp_path, "sys/class/net/wg0/type", "65534\n")
+    lay_route(tmp_path, "wg0\t0000000A\t00000000")
+
+    assert link_fault(tmp_path) == "eth0 has no link: is the cable in?"
+
+
 def test_wifi_without_an_access_point(tmp_path: Path) -> None:
     lay_wifi(tmp_path, "0")
 
