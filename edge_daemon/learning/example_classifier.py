@@ -182,7 +182,7 @@ class ExampleClassifier:
 
 
 def make_example_classifier(
-    type: str,
+    kind: str,
     k: int,
     metric: Metric,
     vote: Vote,
@@ -193,9 +193,9 @@ def make_example_classifier(
 ) -> ExampleClassifier:
     """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value."""
     examples = EmbeddingIndex(augment_query)
-    neighbours = max(k, NEIGHBOURS) if type in ("knn", "regression") else 3
-    leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
-    classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
+    neighbours = max(k, NEIGHBOURS) if kind in ("knn", "regression") else 3
+    leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=kind == "knn")
+    classifier = _make_closed_set_classifier(kind, examples, k, metric, vote)
     copies = AugmentedCopies(examples, settings.copies_quantile)
     rejector = UnknownRejector(examples, leave_one_out, unknown, copies, cohort, settings)
     return ExampleClassifier(
@@ -204,16 +204,16 @@ def make_example_classifier(
         classifier,
         rejector,
         copies,
-        _make_calibrator(type, examples, leave_one_out, classifier),
-        _scorer_factory_for(type, examples),
-        _label_check_for(type),
+        _make_calibrator(kind, examples, leave_one_out, classifier),
+        _scorer_factory_for(kind, examples),
+        _label_check_for(kind),
     )
 
 
 def _make_closed_set_classifier(
-    type: str, examples: EmbeddingIndex, k: int, metric: Metric, vote: Vote
+    kind: str, examples: EmbeddingIndex, k: int, metric: Metric, vote: Vote
 ) -> Classifier:
-    match type:
+    match kind:
         case "knn":
             from edge_daemon.learning.classifiers.knn import NearestNeighbours
 
@@ -234,34 +234,34 @@ def _make_closed_set_classifier(
             from edge_daemon.learning.classifiers.model_selection import ModelSelector
 
             return ModelSelector(examples)
-    raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{type}'")
+    raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{kind}'")
 
 
 def _make_calibrator(
-    type: str, examples: EmbeddingIndex, leave_one_out: LeaveOneOut, classifier: Classifier
+    kind: str, examples: EmbeddingIndex, leave_one_out: LeaveOneOut, classifier: Classifier
 ) -> ConfidenceCalibrator | None:
     """Return the calibrator of a classifier; None for numeric labels, which lie between the taught ones."""
-    if type == "regression":
+    if kind == "regression":
         return None
-    if type == "auto":
+    if kind == "auto":
         from edge_daemon.learning.classifiers.model_selection import ModelSelector
 
         assert isinstance(classifier, ModelSelector)
         return ConfidenceCalibrator(examples, leave_one_out, lambda: classifier.kind)
-    return ConfidenceCalibrator(examples, leave_one_out, lambda: type)
+    return ConfidenceCalibrator(examples, leave_one_out, lambda: kind)
 
 
-def _scorer_factory_for(type: str, examples: EmbeddingIndex) -> Callable[[], LeaveOneOutScorer]:
-    """Return the factory of the leave-one-out scorer that matches a classifier type."""
-    if type in ("linear", "auto"):
+def _scorer_factory_for(kind: str, examples: EmbeddingIndex) -> Callable[[], LeaveOneOutScorer]:
+    """Return the factory of the leave-one-out scorer that matches a kind of classifier."""
+    if kind in ("linear", "auto"):
         from edge_daemon.learning.quality.cross_validation import CrossValidationScores
 
         return lambda: CrossValidationScores(examples)
-    return lambda: knn_scores if type == "knn" else centroid_scores
+    return lambda: knn_scores if kind == "knn" else centroid_scores
 
 
-def _label_check_for(type: str) -> Callable[[str], object] | None:
-    if type == "regression":
+def _label_check_for(kind: str) -> Callable[[str], object] | None:
+    if kind == "regression":
         from edge_daemon.learning.classifiers.knn_regression import number
 
         return number

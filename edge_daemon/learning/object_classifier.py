@@ -238,7 +238,7 @@ class ObjectClassifier:
 
 
 def make_object_classifier(
-    type: str = "auto",
+    kind: str = "auto",
     k: int = 3,
     metric: Metric = "cosine",
     vote: Vote = "padded",
@@ -249,8 +249,8 @@ def make_object_classifier(
 
     Raises ConfigError for an invalid value. `cohort` is of whole photos, so it is for regions.
     """
-    regions = make_example_classifier(type, k, metric, vote, unknown, cohort=cohort)
-    objects = make_example_classifier(type, k, metric, vote, unknown, settings=OBJECTS_ALONE)
+    regions = make_example_classifier(kind, k, metric, vote, unknown, cohort=cohort)
+    objects = make_example_classifier(kind, k, metric, vote, unknown, settings=OBJECTS_ALONE)
     return ObjectClassifier(regions, objects)
 
 

@@ -75,7 +75,7 @@ class OpenSetClassifier(Protocol):
 
 
 def make_classifier(
-    type: str = "auto",
+    kind: str = "auto",
     k: int = 3,
     metric: Metric = "cosine",
     vote: Vote = "padded",
@@ -86,13 +86,14 @@ def make_classifier(
 ) -> OpenSetClassifier:
     """Return a classifier without examples; the defaults are those of the configuration.
 
-    `classes` are those of the model, for `pretrained`. `augment_query`: see `EmbeddingIndex`; `cohort`: see
-    `UnknownRejector`. Raises ConfigError for an invalid value.
+    `kind` is a value of `classifier.type`; `classes` are those of the model, for `pretrained`.
+    `augment_query`: see `EmbeddingIndex`; `cohort`: see `UnknownRejector`. Raises ConfigError for an invalid
+    value.
     """
-    if type == "pretrained":
+    if kind == "pretrained":
         from edge_daemon.learning.pretrained_classifier import PretrainedClassifier
 
         return PretrainedClassifier(classes, unknown)
     from edge_daemon.learning.example_classifier import make_example_classifier
 
-    return make_example_classifier(type, k, metric, vote, unknown, augment_query, cohort)
+    return make_example_classifier(kind, k, metric, vote, unknown, augment_query, cohort)

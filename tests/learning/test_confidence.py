@@ -44,8 +44,8 @@ class Scenes:
         return np.asarray(content + self._sessions[session] + noise + 1.0, np.float32)
 
 
-def teach(type: str, scenes: Scenes, shots: int, classes: int = 5, unknown: str = "off") -> OpenSetClassifier:
-    classifier = make_classifier(type, unknown=unknown)
+def teach(kind: str, scenes: Scenes, shots: int, classes: int = 5, unknown: str = "off") -> OpenSetClassifier:
+    classifier = make_classifier(kind, unknown=unknown)
     for number in range(shots):
         for class_id in range(classes):
             classifier.add(scenes.draw(class_id), f"c{class_id}", number * classes + class_id)
@@ -53,12 +53,12 @@ def teach(type: str, scenes: Scenes, shots: int, classes: int = 5, unknown: str 
     return classifier
 
 
-def calibration_error(type: str, session: int) -> float:
+def calibration_error(kind: str, session: int) -> float:
     """Return the expected calibration error over several draws of scenes and examples."""
     confidences, correct = [], []
     for seed in range(4):
         scenes = Scenes(seed, noise=2.2)
-        classifier = teach(type, scenes, shots=8)
+        classifier = teach(kind, scenes, shots=8)
         for query in range(60):
             class_id = query % 5
             first = classifier.predict(scenes.draw(class_id, session)).ranking[0]
@@ -67,14 +67,14 @@ def calibration_error(type: str, session: int) -> float:
     return expected_calibration_error(reliability(confidences, correct))
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_the_confidence_agrees_with_the_accuracy_in_the_taught_session(type: str) -> None:
-    assert calibration_error(type, session=0) < 0.18
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_confidence_agrees_with_the_accuracy_in_the_taught_session(kind: str) -> None:
+    assert calibration_error(kind, session=0) < 0.18
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_the_confidence_agrees_with_the_accuracy_in_another_session(type: str) -> None:
-    assert calibration_error(type, session=1) < 0.2
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_confidence_agrees_with_the_accuracy_in_another_session(kind: str) -> None:
+    assert calibration_error(kind, session=1) < 0.2
 
 
 @pytest.mark.parametrize("session", [0, 1, 4])
@@ -97,10 +97,10 @@ def test_the_confidence_agrees_with_the_accuracy_after_several_sessions(session:
     assert np.mean(confidences) == pytest.approx(np.mean(correct), abs=LARGEST_ERROR)
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_the_confidence_falls_with_the_distance_to_the_examples(type: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_confidence_falls_with_the_distance_to_the_examples(kind: str) -> None:
     scenes = Scenes(0)
-    classifier = teach(type, scenes, shots=8)
+    classifier = teach(kind, scenes, shots=8)
     query, away = scenes.draw(0), 3 * np.random.default_rng(9).normal(size=SIZE)
     said = [classifier.predict(query + step * away).ranking[0].confidence for step in (0.0, 0.5, 1.0, 2.0)]
     assert said[0] > 0.9
@@ -108,10 +108,10 @@ def test_the_confidence_falls_with_the_distance_to_the_examples(type: str) -> No
     assert said[1:] == pytest.approx(sorted(said[1:], reverse=True), abs=0.02)
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_one_press_of_each_class_gives_no_certainty(type: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_one_press_of_each_class_gives_no_certainty(kind: str) -> None:
     scenes = Scenes(0)
-    classifier = make_classifier(type, unknown="off")
+    classifier = make_classifier(kind, unknown="off")
     taught = [scenes.draw(class_id) for class_id in range(3)]
     for class_id, embedding in enumerate(taught):
         classifier.add(embedding, f"c{class_id}", class_id)
@@ -119,15 +119,15 @@ def test_one_press_of_each_class_gives_no_certainty(type: str) -> None:
         equal = classifier.predict(embedding)
         assert equal.label == f"c{class_id}"
         assert 0.5 < equal.confidence <= 0.9
-    if type != "knn":  # with one example a class, the padded vote is unanimous for any query
+    if kind != "knn":  # with one example a class, the padded vote is unanimous for any query
         assert classifier.predict(np.mean(taught, axis=0)).confidence < 0.75
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_wrong_labels_among_the_examples_lower_the_confidence(type: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_wrong_labels_among_the_examples_lower_the_confidence(kind: str) -> None:
     scenes = Scenes(1, noise=0.8)
-    right = teach(type, scenes, shots=8)
-    mixed = teach(type, scenes, shots=8)
+    right = teach(kind, scenes, shots=8)
+    mixed = teach(kind, scenes, shots=8)
     for number in range(20):
         mixed.add(scenes.draw(number % 5), f"c{(number + 1) % 5}", 1000 + number)
     queries = [scenes.draw(class_id) for class_id in range(5) for _ in range(6)]
@@ -138,11 +138,11 @@ def test_wrong_labels_among_the_examples_lower_the_confidence(type: str) -> None
     assert said[1] < said[0] - 0.05
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_the_order_of_the_labels_is_that_of_the_shares(type: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_order_of_the_labels_is_that_of_the_shares(kind: str) -> None:
     scenes = Scenes(2)
-    classifier = teach(type, scenes, shots=3)
-    shares = teach(type, Scenes(2), shots=3)
+    classifier = teach(kind, scenes, shots=3)
+    shares = teach(kind, Scenes(2), shots=3)
     shares._calibrator = None  # type: ignore[attr-defined]
     for query in range(40):
         embedding = scenes.draw(query % 5, session=query % 3, mixed=0.4)
@@ -179,17 +179,17 @@ def test_the_classifier_of_the_python_interface_returns_the_shares_of_the_votes(
     assert classifier.predict([1.0, 0.0]).confidences == {"a": 2 / 3, "b": 1 / 3}
 
 
-@pytest.mark.parametrize("type", TYPES)
-def test_a_query_like_the_examples_is_not_uncertain(type: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_query_like_the_examples_is_not_uncertain(kind: str) -> None:
     scenes = Scenes(3, noise=0.5)
-    classifier = teach(type, scenes, shots=8)
+    classifier = teach(kind, scenes, shots=8)
     assert uncertainty_reason(classifier.predict(scenes.draw(0))) is None
 
 
-@pytest.mark.parametrize("type", ["centroid", "linear"])
-def test_a_query_between_two_classes_is_uncertain(type: str) -> None:
+@pytest.mark.parametrize("kind", ["centroid", "linear"])
+def test_a_query_between_two_classes_is_uncertain(kind: str) -> None:
     scenes = Scenes(3, noise=0.5)
-    classifier = make_classifier(type, unknown="off")
+    classifier = make_classifier(kind, unknown="off")
     means = []
     for class_id in range(5):
         drawn = [scenes.draw(class_id) for _ in range(8)]

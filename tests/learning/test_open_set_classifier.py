@@ -74,9 +74,9 @@ def test_a_single_class_has_no_accuracy() -> None:
     assert classifier.evaluate().classes["a"].status == "needs_examples"
 
 
-@pytest.mark.parametrize("type", ["knn", "centroid", "linear", "auto"])
-def test_the_evaluation_names_the_prediction_of_each_example(type: str) -> None:
-    classifier = make_classifier(type)
+@pytest.mark.parametrize("kind", ["knn", "centroid", "linear", "auto"])
+def test_the_evaluation_names_the_prediction_of_each_example(kind: str) -> None:
+    classifier = make_classifier(kind)
     rng = np.random.default_rng(3)
     for number in range(40):
         centre = np.eye(8)[number % 2]
