@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Flags: TypeAlias = npt.NDArray[np.bool_]
-"""One flag per cell: shape (rows, columns)."""
+CellMask: TypeAlias = npt.NDArray[np.bool_]
+"""One flag per cell of a picture: shape (rows, columns)."""
 
 Bits: TypeAlias = int
 """One bit per cell, row by row; the first cell is the lowest bit."""
@@ -47,7 +47,7 @@ class BitGrid:
         rows_of_blocks = sum(self._top << row * columns for row in range(0, rows, _BLOCK))
         self._block_corners = columns_of_blocks & rows_of_blocks
 
-    def pack(self, flags: Flags) -> Bits:
+    def pack(self, flags: CellMask) -> Bits:
         """Return flags as bits."""
         return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 

@@ -12,12 +12,8 @@ from edge_daemon.imaging.median import median
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
-
-Planes: TypeAlias = npt.NDArray[np.float32]
-"""Sampled pixels of a picture, shape (3, rows, columns), levels 0 to 255."""
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
-"""Foreground of a picture, shape (rows, columns)."""
+    from edge_daemon.imaging.cell_bits import CellMask
+    from edge_daemon.imaging.scene_sampling import Planes
 
 Profile: TypeAlias = npt.NDArray[np.float64]
 """Share of the foreground in each line across the motion."""
@@ -102,7 +98,7 @@ class MotionDetector:
             return None
         difference = np.abs(cells - self._background)
         differs = difference > _MIN_DIFFERENCE + _DEVIATIONS * self._deviation
-        mask: Mask = differs[0] | differs[1] | differs[2]
+        mask: CellMask = differs[0] | differs[1] | differs[2]
         self._adapt(self._background, cells, difference, mask, now)
         foreground = self._measure(mask)
         self._relearn_if_filled(foreground.share, now)
@@ -117,7 +113,9 @@ class MotionDetector:
             self._deviation = median(np.abs(stack - self._background))
             self._warmup_frames.clear()
 
-    def _adapt(self, background: Planes, cells: Planes, difference: Planes, mask: Mask, now: float) -> None:
+    def _adapt(
+        self, background: Planes, cells: Planes, difference: Planes, mask: CellMask, now: float
+    ) -> None:
         step_s = min(max(now - self._last_s, 0.0), _MAX_STEP_S)
         self._last_s = now
         background_rate = np.float32(step_s / _BACKGROUND_TIME_S)
@@ -125,7 +123,7 @@ class MotionDetector:
         background += (cells - background) * np.where(mask, foreground_rate, background_rate)
         self._deviation += (difference - self._deviation) * np.where(mask, np.float32(0), background_rate)
 
-    def _measure(self, mask: Mask) -> Foreground:
+    def _measure(self, mask: CellMask) -> Foreground:
         profile = mask.mean(axis=1 if self._vertical else 0)
         length = len(profile)
         width = max(1, round(length * self._zone))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from edge_daemon.imaging.cell_bits import BitGrid, Bits, Flags, bit_grid
+from edge_daemon.imaging.cell_bits import BitGrid, Bits, CellMask, bit_grid
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_reference import SceneMatch, SceneReference
 
@@ -132,7 +132,7 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     return ObjectView("object", _soften(grid.unpack(solid)), box)
 
 
-def _soft_shadows(grid: BitGrid, match: SceneMatch, differing: Flags) -> Bits:
+def _soft_shadows(grid: BitGrid, match: SceneMatch, differing: CellMask) -> Bits:
     """Return the differing cells that are a darker copy of the scene with a soft edge."""
     ratio = np.maximum(match.expected, 1)
     np.divide(match.cells, ratio, out=ratio)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from edge_daemon.imaging.cell_bits import CellMask
 from edge_daemon.imaging.scene_sampling import Planes
-
-CellMask: TypeAlias = npt.NDArray[np.bool_]
-"""One flag per cell, shape (rows, columns)."""
 
 MOTION_LEVELS = 15.0
 """Largest difference of a cell between two pictures of a still scene, of 255: noise and rounding."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
+from edge_daemon.imaging.cell_bits import CellMask
 from edge_daemon.imaging.median import median
 from edge_daemon.imaging.scene_change import (
     MOTION_LEVELS,
-    CellMask,
     connected_components,
     dilated,
     has_left,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.imaging.scene_change import CellMask, is_dark, moved
+from edge_daemon.imaging.cell_bits import CellMask
+from edge_daemon.imaging.scene_change import is_dark, moved
 from edge_daemon.imaging.scene_reference import MIN_CELLS, SceneReference
 from edge_daemon.imaging.scene_sampling import Planes
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edge_daemon.imaging.cell_bits import BitGrid, Bits, Flags, bit_grid
+from edge_daemon.imaging.cell_bits import BitGrid, Bits, CellMask, bit_grid
 
 SHAPES = ((12, 12), (40, 53), (53, 40), (13, 80), (17, 33))
 
 
-def drawn(shape: tuple[int, int]) -> Iterator[Flags]:
+def drawn(shape: tuple[int, int]) -> Iterator[CellMask]:
     """Yield grids with few and many flags, single ones and patches of 3 x 3."""
     random = np.random.default_rng(1)
     for share in (0, 0.004, 0.02, 0.1, 0.4, 0.9, 1):
@@ -21,21 +21,21 @@ def drawn(shape: tuple[int, int]) -> Iterator[Flags]:
         yield counts(flags) > 0
 
 
-def counts(flags: Flags) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+def counts(flags: CellMask) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
     """Return the number of flags in 3 x 3 cells; the edge is repeated outside."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(flags, 1, "edge"), (3, 3))
     total: np.ndarray[tuple[int, ...], np.dtype[np.intp]] = windows.sum(axis=(2, 3))
     return total
 
 
-def unpacked(grid: BitGrid, bits: Bits) -> Flags:
+def unpacked(grid: BitGrid, bits: Bits) -> CellMask:
     return grid.unpack(bits).astype(bool)
 
 
-def spanned(flags: Flags) -> Flags:
+def spanned(flags: CellMask) -> CellMask:
     """Return the cells between the first and the last flag of each row."""
-    after: Flags = np.logical_or.accumulate(flags, axis=1)
-    before: Flags = np.logical_or.accumulate(flags[:, ::-1], axis=1)[:, ::-1]
+    after: CellMask = np.logical_or.accumulate(flags, axis=1)
+    before: CellMask = np.logical_or.accumulate(flags[:, ::-1], axis=1)[:, ::-1]
     return after & before
 
 
