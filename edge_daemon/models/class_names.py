@@ -137,8 +137,12 @@ def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, 
 
 
 def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels with a number appended to each repeated one, and a name for each empty one."""
-    lines = [_LINE_END.sub(" ", label).strip() for label in labels]
+    """Return the labels with a number appended to each repeated one, and a name for each empty one.
+
+    Half of a surrogate pair, which JSON can hold and UTF-8 can't, becomes a question mark.
+    """
+    texts = [label.encode("utf-8", "replace").decode() for label in labels]
+    lines = [_LINE_END.sub(" ", text).strip() for text in texts]
     names = [label or f"class {number}" for number, label in enumerate(lines)]
     taken, seen = set(names), set()
     for index, name in enumerate(names):

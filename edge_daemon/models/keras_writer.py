@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,12 @@ class _KerasWriter:
         self._outputs[INPUT] = self._rescale(pixels, *rescaling)
         for layer in network.layers:
             self._outputs[layer.name] = self._write_layer(layer)
-        return self._graph.content(pixels.tensor, *(self._outputs[name].tensor for name in outputs))
+        try:
+            return self._graph.content(pixels.tensor, *(self._outputs[name].tensor for name in outputs))
+        except (struct.error, OverflowError) as exc:
+            raise ModelError(
+                f"a size or a factor of its layers is too large for a TFLite file: {exc}"
+            ) from exc
 
     def _rescale(self, pixels: _Output, factor: float, offset: float) -> _Output:
         if (factor, offset) == (1.0, 0.0):
@@ -123,7 +129,7 @@ class _KerasWriter:
             return self._activate(output, layer.config.get("activation"), layer)
         except ModelError:  # a ValueError
             raise
-        except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as exc:
+        except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, struct.error) as exc:
             raise ModelError(f"layer '{layer.name}' ({layer.kind}) is damaged: {exc!r}") from exc
 
     def _activate(self, given: _Output, activation: Any, layer: KerasLayer) -> _Output:

@@ -62,8 +62,9 @@ def read_topology(document: Document, name: str) -> Document:
     if document.get("format") == "graph-model" or "node" in topology:
         if not isinstance(topology.get("node"), list):
             raise ModelError(f"{name}: its modelTopology holds no graph")
-        metadata = document.get("userDefinedMetadata") or {}
-        return {"node": topology["node"], "signature": document.get("signature") or metadata.get("signature")}
+        metadata = document.get("userDefinedMetadata")
+        older = metadata.get("signature") if isinstance(metadata, dict) else None
+        return {"node": topology["node"], "signature": document.get("signature") or older}
     topology = topology.get("model_config", topology)
     if not isinstance(topology, dict) or "class_name" not in topology or "config" not in topology:
         raise ModelError(f"{name}: its modelTopology holds no Keras model")

@@ -38,7 +38,7 @@ def read_graph(topology: Mapping[str, Any], weights: Weights) -> tuple[KerasNetw
         return KerasNetwork(tuple(reader.layers), reader.input_shape(), output), reader.weights
     except ModelError:  # a ValueError
         raise
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as exc:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as exc:
         raise ModelError(f"the graph of the model is damaged ({exc!r})") from exc
 
 

@@ -87,7 +87,7 @@ def read_groups(document: Document, name: str) -> tuple[WeightGroup, ...]:
     """
     try:
         groups = tuple(_group(each, name) for each in document["weightsManifest"])
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, AttributeError, OverflowError) as exc:
         raise ModelError(f"{name}: its weightsManifest is damaged ({exc!r})") from exc
     shards = [shard for group in groups for shard in group.shards]
     if len(shards) > MAX_SHARDS:

@@ -61,6 +61,12 @@ def test_names_stay_distinct() -> None:
     assert parse_class_names(b"cat\n\ndog\n", "x") == ("cat", "class 1", "dog")
 
 
+def test_half_of_a_surrogate_pair_does_not_prevent_the_label_file() -> None:
+    labels = parse_class_names(b'["\\ud800", "\\ud83d\\ude00"]', "x")
+    assert labels == ("?", "\U0001f600")
+    assert format_class_names(["\ud800", "b"]) == "?\nb\n"
+
+
 def test_only_line_ends_separate_names() -> None:
     assert parse_class_names("a\u2028b\x0cc\nd".encode(), "x") == ("a\u2028b\x0cc", "d")
 

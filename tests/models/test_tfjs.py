@@ -16,6 +16,13 @@ from edge_daemon.models.converter import equalizable_pairs, equalize_layers, res
 from edge_daemon.models.tfjs import read_tfjs_model
 from tests.harness.shared_files import shared_path
 
+HUGE_SCALE = {
+    "name": "w",
+    "shape": [1],
+    "dtype": "float32",
+    "quantization": {"dtype": "uint8", "scale": 10**400},
+}
+
 
 @pytest.fixture
 def doodlenet(tmp_path: Path) -> Path:
@@ -85,6 +92,7 @@ def test_missing_and_truncated_shards_are_named(doodlenet: Path) -> None:
         ({"weightsManifest": [{"paths": ["../secret"], "weights": []}]}, "must be beside"),
         ({"weightsManifest": [{"weights": []}]}, "weightsManifest is damaged"),
         ({"weightsManifest": None}, "weightsManifest is damaged"),
+        ({"weightsManifest": [{"paths": ["w.bin"], "weights": [HUGE_SCALE]}]}, "weightsManifest is damaged"),
     ],
 )
 def test_an_invalid_layers_model_is_refused(doodlenet: Path, changes: dict[str, Any], part: str) -> None:

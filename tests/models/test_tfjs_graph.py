@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def changed(op: str, *inputs: str, **attributes: Any) -> GraphModel:
     return graph
 
 
+INFINITE = {"list": {"i": [math.inf]}}
 WINDOW = {"strides": numbers(1, 1, 1, 1), "padding": text("SAME")}
 
 
@@ -129,11 +131,17 @@ WINDOW = {"strides": numbers(1, 1, 1, 1), "padding": text("SAME")}
         (changed("Mul", "axes", "axes"), "layer 'out' reads no other layer"),
         (changed("ConcatV2", "axes"), "layer 'out' reads no other layer"),
         (changed("Placeholder", shape={}), "the graph has 2 inputs"),
+        (changed("MaxPool", "x", ksize=numbers(1, 1, 1, 1), **WINDOW, dilations=INFINITE), "is damaged"),
     ],
 )
 def test_what_cannot_be_converted_is_named(graph: GraphModel, part: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"^[^(]*({part})"):
         convert(read(graph, "out", tmp_path))
+
+
+def test_metadata_that_is_no_object_is_ignored(tmp_path: Path) -> None:
+    graph = changed("Relu", "x")
+    assert read(graph, "out", tmp_path, signature=None, userDefinedMetadata=[1]).topology["signature"] is None
 
 
 def test_several_outputs_and_an_open_size_are_refused(tmp_path: Path) -> None:
