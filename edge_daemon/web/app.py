@@ -109,12 +109,12 @@ class WebApp:
         self._log_tail.attach()
 
     def stop(self) -> None:
-        """Release the log, the store and the worker threads."""
+        """Release the log, the store and the worker threads. An import that runs is not waited for."""
         self._log_tail.close()
         self._image_thread.shutdown(wait=False, cancel_futures=True)
         self._settings_thread.shutdown(wait=False, cancel_futures=True)
         self._archive_thread.submit(self._archive.close)
-        self._archive_thread.shutdown()
+        self._archive_thread.shutdown(wait=False)
         self._store_thread.submit(self._browser.close)
         self._store_thread.shutdown()
 

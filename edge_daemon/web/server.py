@@ -107,7 +107,7 @@ class WebServer:
         self._app.stop()
 
     def _uvicorn_config(self) -> uvicorn.Config:
-        logging.getLogger("uvicorn.error").addFilter(_without_tracebacks)  # once, however often
+        logging.getLogger("uvicorn.error").addFilter(_is_fault)  # once, however often
         return uvicorn.Config(
             self._app.asgi,
             log_config=None,
@@ -156,15 +156,16 @@ class WebServer:
         return self._uvicorn is not None and close_longest_waiting(self._uvicorn.server_state.connections)
 
 
-def _without_tracebacks(record: logging.LogRecord) -> bool:
-    """Return whether to log a record: uvicorn's tracebacks for what is no fault of the program are not.
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Return whether to log a record of uvicorn: those about what is no fault of the program are not.
 
     They are for a websocket's text that is not UTF-8, and for a request that a stop or reload cuts off.
     """
     if str(record.msg).startswith("Invalid UTF-8"):
         log.debug("a websocket is closed: its client sent text that is not UTF-8")
         return False
-    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+    is_cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    if is_cancelled or str(record.msg).startswith("Cancel %s running task"):
         log.debug("a request is cut off: the page ends")
         return False
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.example_store.archive import write_archive
+from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.image_folders import find_pictures
+from edge_daemon.example_store.importing import ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, encode_png
 from edge_daemon.system.testing import ManualClock
@@ -210,6 +213,31 @@ def test_an_upload_that_is_left_occupies_no_disk(
     client.post("/api/archive", params=query, content=b"x", headers=OCTETS).raise_for_status()
     assert len(kept()) == 1
     wait_until(lambda: "gone" if not kept() else "", lambda: f"still open: {kept()}")
+
+
+def test_a_long_import_does_not_delay_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def import_slowly(store: ExampleStore, path: Path) -> ImportReport:
+        begun.set()
+        ended.wait(10)
+        return import_archive(store, path)
+
+    monkeypatch.setattr(archive_upload, "import_archive", import_slowly)
+    with WebHarness(tmp_path) as site, ThreadPoolExecutor(1) as sender:
+        site.teach("gear")
+        with site.client() as client:
+            archive = client.get("/api/archive.zip").content
+        sender.submit(lambda: send_archive(site.client(), archive, 1 << 20))
+        assert begun.wait(10)
+        begun_s = time.monotonic()
+        site.stage.__exit__(None, None, None)
+        took_s = time.monotonic() - begun_s
+        ended.set()
+    assert took_s < 5, "a second is left to requests that run"
+    assert "ERROR" not in {each.levelname for each in caplog.records}
 
 
 def test_an_archive_on_a_full_disk_is_refused(small_disk: SmallDisk) -> None:
