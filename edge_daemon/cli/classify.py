@@ -19,7 +19,7 @@ from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_model, read_seconds
 from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import load_config
-from edge_daemon.domain.counted import counted
+from edge_daemon.domain.counted import counted, percent
 from edge_daemon.domain.errors import CameraError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import UNKNOWN_PREDICTION, WHOLE_FRAME, Prediction
@@ -122,7 +122,7 @@ class _Output:
         cells = [printable(str(view.path))]
         cells += [] if view.time_s is None else [f"{view.time_s:.1f} s"]
         cells += [] if region == WHOLE_FRAME else [region]
-        share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
+        share = percent(prediction.confidence) if prediction.confidence else ""
         cells.append(printable(prediction.label))
         if not self.class_ids:
             return "\t".join([*cells, share, f"similarity {prediction.similarity:.2f}"])
@@ -134,7 +134,7 @@ class _Output:
         rows = prediction.ranking[: self.topk] if self.topk else ()
         width = len(str(len(self.class_ids)))
         return [
-            f"    {row.confidence:>6.1%}  "
+            f"    {percent(row.confidence, 1):>7}  "
             + (f"{self.class_ids[row.label]:>{width}}  " if self.class_ids else "")
             + printable(row.label)
             for row in rows

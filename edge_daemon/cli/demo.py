@@ -20,6 +20,7 @@ from edge_daemon.demo.next_steps import next_steps
 from edge_daemon.demo.page import missing_page, page_address, page_is_installed, page_settings
 from edge_daemon.demo.script import DemoScript, ScriptedPresses, make_script
 from edge_daemon.demo.subscriber import DemoSubscriber, LabelScore
+from edge_daemon.domain.counted import percent
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
@@ -51,9 +52,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"labels": total.frames, "right": total.correct, "passed": passed}))
     else:
         print(f"\n{score.table()}\n")
-        print(
-            f"{'passed' if passed else 'FAILED'}: {total.accuracy:.1%} of {total.frames} labels are correct\n"
-        )
+        verdict = "passed" if passed else "FAILED"
+        print(f"{verdict}: {percent(total.accuracy, 1)} of {total.frames} labels are correct\n")
         print(next_steps())
     return 0 if passed else 1
 

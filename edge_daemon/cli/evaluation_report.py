@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_daemon.app.model_factory import model_name
 from edge_daemon.config.schema import Config
-from edge_daemon.domain.counted import counted
+from edge_daemon.domain.counted import counted, percent
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset, predict_split, split
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
@@ -143,7 +143,9 @@ def _accuracies(scores: Sequence[ClassifierScore]) -> Iterator[str]:
     yield "<table><tr><th>classifier<th>examples a label<th>accuracy<th>95 % interval"
     for score in scores:
         low, high = score.interval
-        figures = f"<td>{score.shots}<td>{score.accuracy:.1%}<td>{low:.1%} to {high:.1%}"
+        figures = (
+            f"<td>{score.shots}<td>{percent(score.accuracy, 1)}<td>{percent(low, 1)} to {percent(high, 1)}"
+        )
         yield f"<tr><th>{score.classifier}{figures}"
     yield "</table>"
 
@@ -154,7 +156,7 @@ def _confusion(data: Dataset, score: ClassifierScore) -> Iterator[str]:
     yield "<table><tr><th>true / predicted" + "".join(f"<th>{name}" for name in names)
     for name, row in zip(names, shares.tolist(), strict=True):
         yield f"<tr><th>{name}" + "".join(
-            f'<td style="background: rgba(70, 130, 220, {share:.2f})">{share:.0%}' for share in row
+            f'<td style="background: rgba(70, 130, 220, {share:.2f})">{percent(share)}' for share in row
         )
     yield "</table>"
 
@@ -183,7 +185,7 @@ def _mistakes(data: Dataset, score: ClassifierScore, thumbnail: Callable[[int], 
     shown = mistakes[:MAX_MISTAKES]
     for mistake in shown:
         true = html.escape(data.labels[int(data.class_ids[mistake.row])])
-        caption = f"{true}<br>predicted {html.escape(mistake.predicted)}, {mistake.confidence:.0%}"
+        caption = f"{true}<br>predicted {html.escape(mistake.predicted)}, {percent(mistake.confidence)}"
         yield f'<figure><img src="{thumbnail(mistake.row)}"><figcaption>{caption}</figcaption></figure>'
     if not shown:
         yield "<p>None."

@@ -9,6 +9,7 @@ import sys
 
 from edge_daemon.app.model_factory import build_classifier
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import percent
 from edge_daemon.domain.types import ClassReport, Evaluation
 from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.store import ExampleStore
@@ -34,7 +35,7 @@ def run_list(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
             sessions=report.sessions if report else None,
         )
     if evaluation.accuracy is not None:
-        print(f"edge-daemon: accuracy {evaluation.accuracy:.0%}: {evaluation.note}", file=sys.stderr)
+        print(f"edge-daemon: accuracy {percent(evaluation.accuracy)}: {evaluation.note}", file=sys.stderr)
     peers = count_peers(store)
     for device, accepted, quarantined in peers:
         words = f"of '{device}'\t{accepted}\t{quarantined} quarantined"

@@ -26,7 +26,7 @@ from edge_daemon.cli.evaluation_report import (
 )
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config
-from edge_daemon.domain.counted import counted
+from edge_daemon.domain.counted import counted, percent
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.embedded_pictures import embed_pictures
 from edge_daemon.evaluation.own_classes import Accuracy, Judged, accuracy, by_label, judge, match_labels
@@ -113,14 +113,14 @@ class OwnClassesEvaluation:
     def write_page(self, target: Path, heading: Heading) -> None:
         """Write the report. Raises OSError."""
         figures = self.total
-        top5 = "" if figures.top5 is None else f", top-5 {figures.top5:.1%}"
+        top5 = "" if figures.top5 is None else f", top-5 {percent(figures.top5, 1)}"
         low, high = figures.interval
         write_html(
             target,
             [
                 f"<h1>{counted(figures.pictures, 'picture')}, {len(self.classes)} classes of the model</h1>",
                 heading.as_html(),
-                f"<p>Top-1 {figures.top1:.1%} ({low:.1%} to {high:.1%}){top5}.",
+                f"<p>Top-1 {percent(figures.top1, 1)} ({percent(low, 1)} to {percent(high, 1)}){top5}.",
                 *(f"<p>{html.escape(text)}." for text in self._notes()),
                 *self._table(),
                 "<h2>Most confident mistakes</h2>",
@@ -166,10 +166,10 @@ class OwnClassesEvaluation:
         yield "<table><tr><th>folder<th>class<th>pictures<th>top-1<th>top-5<th>most frequent mistake"
         for label, judged in by_label(self.judged).items():
             figures = accuracy(judged, len(self.classes))
-            top5 = "" if figures.top5 is None else f"{figures.top5:.0%}"
+            top5 = "" if figures.top5 is None else percent(figures.top5)
             names = html.escape("; ".join(self._labels(label)))
             mistake = html.escape(self._confused_with(judged) or "")
-            cells = (html.escape(label), names, figures.pictures, f"{figures.top1:.0%}", top5, mistake)
+            cells = (html.escape(label), names, figures.pictures, percent(figures.top1), top5, mistake)
             yield "<tr>" + "".join(f"<td>{cell}" for cell in cells)
         yield "</table>"
 
@@ -177,7 +177,7 @@ class OwnClassesEvaluation:
         wrong = sorted((each for each in self.judged if each.rank > 0), key=lambda each: -each.probability)
         for each in wrong[:MAX_MISTAKES]:
             predicted = html.escape(self.classes[each.predicted])
-            caption = f"{html.escape(each.label)}<br>predicted {predicted}, {each.probability:.0%}"
+            caption = f"{html.escape(each.label)}<br>predicted {predicted}, {percent(each.probability)}"
             image = f'<img src="{picture_url(self.files[each.row])}">'
             yield f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
         if not wrong:

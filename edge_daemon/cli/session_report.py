@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_daemon.cli.evaluation_report import Heading, write_html
-from edge_daemon.domain.counted import counted
+from edge_daemon.domain.counted import counted, percent
 from edge_daemon.evaluation.across_sessions import SessionScore, Where
 from edge_daemon.evaluation.calibration import ReliabilityBin
 
@@ -75,7 +75,7 @@ def _table(results: Sequence[SessionResult]) -> Iterator[str]:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else percent(share, 1)
 
 
 def _chart(results: Sequence[SessionResult]) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _diagram(result: SessionResult) -> str:
         score = result.scores.get(where)
         if score is not None and score.confidences:
             lines += _curve(score.reliability(), colour)
-            captions.append(f"{where} {score.calibration_error:.1%}")
+            captions.append(f"{where} {_percent(score.calibration_error)}")
     caption = (
         f"{html.escape(result.classifier)}, {counted(result.shots, 'shot')}<br>error: {', '.join(captions)}"
     )

@@ -15,7 +15,7 @@ import msgspec
 from edge_daemon.cli.followed_device import followed_topics
 from edge_daemon.cli.progress import can_redraw, redraw
 from edge_daemon.config.schema import load_config
-from edge_daemon.domain.counted import counted
+from edge_daemon.domain.counted import counted, percent
 from edge_daemon.domain.types import WHOLE_FRAME, region_prefix
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
@@ -187,7 +187,7 @@ def _short(value: object) -> str:
 
 def _result(region: str, result: dict[str, Any]) -> str:
     share, late = _number(result.get("confidence")), _number(result.get("latency_ms"))
-    return f"{region_prefix(region)}{result.get('label')!s:<16} {share:4.0%} {late:5.0f} ms"
+    return f"{region_prefix(region)}{result.get('label')!s:<16} {percent(share):>5} {late:5.0f} ms"
 
 
 def _number(value: object) -> float:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import percent
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import Subscriber
 
@@ -59,9 +60,9 @@ class LabelScore:
         rows = [f"{'shown':<14}{'frames':>7}{'correct':>9}   classified as"]
         for label, tally in sorted(self.tallies.items(), key=lambda item: -item[1].accuracy):
             wrong = ", ".join(f"{name} ({count})" for name, count in tally.wrong.items())
-            rows.append(f"{label:<14}{tally.frames:>7}{tally.accuracy:>9.1%}   {wrong}".rstrip())
+            rows.append(f"{label:<14}{tally.frames:>7}{percent(tally.accuracy, 1):>9}   {wrong}".rstrip())
         total = self.total
-        rows.append(f"{'all':<14}{total.frames:>7}{total.accuracy:>9.1%}")
+        rows.append(f"{'all':<14}{total.frames:>7}{percent(total.accuracy, 1):>9}")
         return "\n".join(rows)
 
 
@@ -118,7 +119,8 @@ class DemoSubscriber:
             case "label_changed" if event["label"] == "unknown":
                 text = f"label  unknown{'':<21}{event['latency_ms']:6.0f} ms"
             case "label_changed":
-                text = f"label  {event['label']:<18}{event['confidence']:>6.0%}{event['latency_ms']:9.0f} ms"
+                share = percent(event["confidence"])
+                text = f"label  {event['label']:<18}{share:>6}{event['latency_ms']:9.0f} ms"
             case _:
                 return
         self._print(event, text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_daemon.domain.counted import percent
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, ImageError, NoExamplesError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import Example
@@ -136,7 +137,7 @@ def _select(
     except EmbeddingError as exc:
         log.info("model.features stays %s: %s", current.name, exc)
         return current
-    accuracies = ", ".join(f"{score.accuracy:.0%} correct with {score.features}" for score in scores)
+    accuracies = ", ".join(f"{percent(score.accuracy)} correct with {score.features}" for score in scores)
     log.info("cross-validation on %d small pictures: %s", scores[0].count, accuracies)
     return next(extractor for extractor in extractors if extractor.name == best)
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from edge_daemon.cli.main import main
+from edge_daemon.domain.counted import percent
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -220,8 +221,8 @@ def test_a_models_own_classes_have_their_numbers(capsys: pytest.CaptureFixture[s
         assert labels[each["class_id"]] == each["label"]
     assert main(["classify", "--model", LIGHT, "--topk", "2", photo]) == 0
     line, *ranking = capsys.readouterr().out.splitlines()
-    assert line.split("\t") == [photo, row["label"], f"{row['confidence']:.0%}", f"class {row['class_id']}"]
-    assert [text.split(maxsplit=2)[1] for text in ranking] == [str(e["class_id"]) for e in row["ranking"][:2]]
+    assert line.split("\t") == [photo, row["label"], percent(row["confidence"]), f"class {row['class_id']}"]
+    assert [text.split(maxsplit=3)[2] for text in ranking] == [str(e["class_id"]) for e in row["ranking"][:2]]
 
 
 def test_a_rejected_picture_has_no_number_and_taught_labels_have_none(

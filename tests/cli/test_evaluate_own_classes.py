@@ -72,9 +72,9 @@ def test_the_report_has_the_figures_and_the_mistakes(
     page = tmp_path / "page.html"
     measure(capsys, str(photos), "--classifiers", "pretrained", "--report", str(page))
     text = page.read_text()
-    assert "Top-1 66.7%" in text
-    assert "top-5 66.7%" in text
-    assert "<td>hot dog<td>hotdog, hot dog, red hot<td>2<td>50%<td>50%" in text
+    assert "Top-1 66.7 %" in text
+    assert "top-5 66.7 %" in text
+    assert "<td>hot dog<td>hotdog, hot dog, red hot<td>2<td>50 %<td>50 %" in text
     assert "&#x27;sunflower&#x27; is none of the model" in text
     assert text.count("<figure>") == 1
 

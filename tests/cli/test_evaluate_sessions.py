@@ -144,7 +144,10 @@ def test_the_report_has_a_table_a_chart_and_reliability_diagrams(
     assert page.tags["circle"] >= 4
     assert "20 shots left out" in target.read_text()
     across = next(row for row in found if row["where"] == "across")
-    assert f"<td>{across['count']}<td>{across['first']:.1%}<td>{across['named']:.1%}" in target.read_text()
+    assert (
+        f"<td>{across['count']}<td>{100 * across['first']:.1f} %<td>{100 * across['named']:.1f} %"
+        in target.read_text()
+    )
 
 
 def test_missing_rows_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

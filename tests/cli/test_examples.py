@@ -219,7 +219,7 @@ def test_the_list_says_what_its_evaluation_holds_for(shell: Shell) -> None:
             earlier = each.created_at - timedelta(days=1)
             store.add_record(ExampleRecord(each.embedding, each.label, each.space, created_at=earlier))
     assert {one["sessions"] for one in shell.ask("list")} == {2}
-    assert "accuracy 100%: measured across sessions: each one is predicted by the others" in shell.error
+    assert "accuracy 100 %: measured across sessions: each one is predicted by the others" in shell.error
 
 
 def test_text_for_people(shell: Shell, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def watch() -> Watch:
 def test_the_line_shows_label_confidence_latency_rate_and_availability(watch: Watch) -> None:
     watch.receive("availability", "online")
     watch.results(20)
-    assert watch.live.line().split() == ["online", "cat", "91%", "12", "ms", "10.0/s"]
+    assert watch.live.line().split() == ["online", "cat", "91", "%", "12", "ms", "10.0/s"]
     assert watch.out.getvalue().endswith("\r\x1b[K" + watch.live.line())
 
 

@@ -18,6 +18,7 @@ from edge_daemon.config.camera import (
     V4l2Options,
 )
 from edge_daemon.config.schema import Config
+from edge_daemon.domain.counted import percent
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
@@ -147,9 +148,8 @@ def _view_hint(source: FrameSource, config: Config) -> str:
     if view.share >= _FULL_VIEW:
         return ""
     width, height = full_view_size(source.view.sensor, options.size, options.rotation)
-    return (
-        f"{view.share:.0%} of the sensor is in the picture; camera.size [{width}, {height}] shows all of it"
-    )
+    share = percent(view.share)
+    return f"{share} of the sensor is in the picture; camera.size [{width}, {height}] shows all of it"
 
 
 def _write(frame: Frame, path: Path) -> None:

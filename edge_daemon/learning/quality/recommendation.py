@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edge_daemon.domain.counted import percent
 from edge_daemon.domain.types import ClassReport, Recommendation
 
 FIRST_EXAMPLES = 3
@@ -105,4 +106,4 @@ def _reason(report: ClassReport, largest: ClassReport, largest_label: str, sever
         return "all its examples are of one view or one burst; turn the object and press again"
     if report.recall == 1.0:
         return f"it is recognised, but {report.count} examples are too few for a reliable figure"
-    return f"only {report.recall:.0%} of its examples are recognised by the other examples"
+    return f"only {percent(report.recall)} of its examples are recognised by the other examples"

@@ -28,7 +28,7 @@ def ok(count: int = 10, recall: float = 0.9) -> ClassReport:
                 "c": ClassReport("needs_examples", 8, 0.6),
             },
             "b",
-            "50%",
+            "50 %",
         ),
         (
             {
@@ -37,7 +37,7 @@ def ok(count: int = 10, recall: float = 0.9) -> ClassReport:
                 "c": ClassReport("needs_examples", 4, 0.75),
             },
             "c",
-            "75%",
+            "75 %",
         ),
         ({"a": ok(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "too few for"),
         ({"a": ok(), "b": ClassReport("needs_examples", 5, None)}, "b", "one view"),
