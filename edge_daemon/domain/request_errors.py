@@ -17,7 +17,7 @@ def explain_request(exc: msgspec.ValidationError, kind: type[msgspec.Struct], bo
     if not isinstance(body, Mapping):
         return "it isn't a JSON object"
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    if unknown := next((key for key in body if key not in fields), None):
+    if (unknown := next((key for key in body if key not in fields), None)) is not None:
         words = f"the keys are {', '.join(fields)}" if fields else "it takes no keys"
         return f"there is no key {str(unknown)[:_MAX_KEY_CHARACTERS]!r}; {words}"
     if missing := [repr(name) for name, field in fields.items() if field.required and name not in body]:

@@ -149,6 +149,7 @@ def test_an_invalid_request_is_rejected_with_the_correct_form(verb: str, body: o
             "undo: 'change' must be a whole number from 1 to 9223372036854775807 or null; got 0",
         ),
         ("clear", b'{"labl": "cat"}', "clear: there is no key 'labl'; the keys are transaction, label"),
+        ("clear", b'{"": "cat"}', "clear: there is no key ''; the keys are transaction, label"),
         (
             "rename",
             b"",
