@@ -164,16 +164,21 @@ def _link(handle: int, path: Path) -> None:
         raise
     except OSError:
         _copy(handle, path, folder)
+    else:
+        os.fsync(folder)
     finally:
         os.close(folder)
 
 
 def _copy(handle: int, path: Path, folder: int) -> None:
-    """Copy a file that can't be linked to `path`."""
+    """Copy a file that can't be linked to `path`. Nothing is left of a copy that fails."""
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
-    with part.open("xb") as copy:
-        offset = 0
-        while sent := os.sendfile(copy.fileno(), handle, offset, 2**24):
-            offset += sent
-        put_in_place(copy, part.name, path.name, folder)
+    try:
+        with part.open("xb") as copy:
+            offset = 0
+            while sent := os.sendfile(copy.fileno(), handle, offset, 2**24):
+                offset += sent
+            put_in_place(copy, part.name, path.name, folder)
+    finally:
+        part.unlink(missing_ok=True)

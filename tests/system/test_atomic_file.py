@@ -15,6 +15,7 @@ from edge_daemon.system.atomic_file import (
     replacing_file,
     rewritten_file,
 )
+from tests.harness.small_disk import SmallDisk
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -55,9 +56,9 @@ def test_no_file_is_overwritten_though_it_came_meanwhile(tmp_path: Path) -> None
         pass
 
 
-def test_a_disk_without_nameless_files_gets_the_whole_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every disk one like FAT, where a file needs a name."""
     whole = os.open
 
     def refuse(path: str, flags: int, mode: int = 0o777, **options: int) -> int:
@@ -66,10 +67,37 @@ def test_a_disk_without_nameless_files_gets_the_whole_file(
         return whole(path, flags, mode, **options)
 
     monkeypatch.setattr(os, "open", refuse)
+
+
+@pytest.mark.usefixtures("without_nameless_files")
+def test_a_disk_without_nameless_files_gets_the_whole_file(tmp_path: Path) -> None:
     with new_file(tmp_path / "out.zip") as file:
         file.write(b"whole")
     assert [each.name for each in tmp_path.iterdir()] == ["out.zip"]
     assert (tmp_path / "out.zip").read_bytes() == b"whole"
+
+
+@pytest.mark.usefixtures("without_nameless_files")
+def test_a_copy_that_does_not_fit_leaves_nothing_on_the_disk(small_disk: SmallDisk) -> None:
+    content = bytes(2 << 20)
+    path = small_disk.folder / "out.zip"
+    with pytest.raises(OutputError, match=f"can't write {path}: No space left"), new_file(path) as file:
+        file.write(content)
+    assert list(small_disk.folder.iterdir()) == []
+
+
+def test_the_name_of_a_new_file_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    whole = os.fsync
+
+    def record(handle: int) -> None:
+        synced.append(os.fstat(handle).st_ino)
+        whole(handle)
+
+    monkeypatch.setattr(os, "fsync", record)
+    with new_file(tmp_path / "out.zip"):
+        pass
+    assert synced == [(tmp_path / "out.zip").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_a_new_file_is_refused_where_one_exists_or_there_is_no_folder(tmp_path: Path) -> None:
