@@ -31,6 +31,7 @@ from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner, RejectionReason, decode_message
 from edge_daemon.mqtt.fleet_limits import FleetLimits
 from edge_daemon.mqtt.message import Incoming, Message
+from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ MAX_STALE = 1000
 RESEND_PAUSE_S = 30.0
 """Minimum time between two publications of all records; the requests of that time are answered together."""
 
+DEFERRAL_S = 1.0
+"""First pause after a message that the broker can't take now."""
+
+_MAX_DEFERRAL_S = 30.0
 _MAX_RESEND_DELAY_S = 2.0
 """Devices answer a request at different times."""
 
@@ -95,7 +100,10 @@ class FleetLink:
         self._current: FleetSnapshot | None = None
         self._chunks = Chunks()
         self._unsent: dict[str, None] = {}
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, str] = {}
+        """Topics of the unacknowledged messages by packet id."""
+        self._deferral = Backoff(DEFERRAL_S, _MAX_DEFERRAL_S)
+        self._deferred_until_s = -math.inf
         self._sent_hashes: deque[int] = deque(maxlen=_MAX_SENT_HASHES)
         self._repairs = RateLimit(_REPAIRS_PER_S, _REPAIRS_BURST)
         self._must_ask = False
@@ -135,6 +143,7 @@ class FleetLink:
         self._chunks = Chunks(limit)
         self._unsent = dict.fromkeys(self._former_live_sets)
         self._in_flight.clear()
+        self._deferred_until_s = -math.inf
         self._must_ask = False
         self._receive_queue.connected()
         with self._lock:
@@ -149,6 +158,8 @@ class FleetLink:
         self._apply_pending()
         if self._signer is not None and self._current is None:
             return None  # the retained messages may be current
+        if self._monotonic() < self._deferred_until_s:
+            return None
         if self._must_ask and window > 0:
             assert self._current is not None
             self._must_ask = False
@@ -164,13 +175,26 @@ class FleetLink:
         self._sent_hashes.append(hash(payload))
         return Message(topic, payload, qos=1, retain=True)
 
-    def sent(self, mid: int) -> None:
+    def sent(self, mid: int, topic: str) -> None:
         """Record the packet id of a sent message until it is acknowledged."""
-        self._in_flight.add(mid)
+        self._in_flight[mid] = topic
 
     def acknowledged(self, mid: int) -> None:
         """Handle an acknowledgement; packet ids of other messages are ignored."""
-        self._in_flight.discard(mid)
+        if self._in_flight.pop(mid, None) is not None:
+            self._deferral.reset()
+
+    def defer(self, mid: int) -> None:
+        """Send a message again that the broker can't take now, after a pause for all messages."""
+        topic = self._in_flight.pop(mid, None)
+        if topic is None:
+            return
+        if (now_s := self._monotonic()) >= self._deferred_until_s:  # once for all that were in flight
+            self._deferred_until_s = now_s + self._deferral.next_s()
+        if topic.endswith(f"/{_ASK}"):
+            self._must_ask = True
+        else:
+            self._unsent[topic] = None
 
     def must_resubscribe(self) -> bool:
         """Return once whether to request all messages: some were dropped or exceeded the queue."""

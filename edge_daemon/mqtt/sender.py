@@ -97,7 +97,7 @@ class Sender:
             self._outbox.defer(mid, self._clock.monotonic())
             connection.rejected.discard(mid)
             if self._fleet is not None:
-                self._fleet.acknowledged(mid)  # its summaries find what a peer lacks
+                self._fleet.defer(mid)
         while connection.too_large:
             mid = connection.too_large.popleft()
             self._estimator.rejected_as_too_large(mid)
@@ -184,7 +184,7 @@ class Sender:
         message = self._estimator.reduce(queued)
         mid = None if message is None else self._publish_tracked(connection, message)
         if mid is not None:
-            self._fleet.sent(mid)
+            self._fleet.sent(mid, queued.topic)
         return True
 
     def _publish_tracked(self, connection: Connection, message: Message) -> int | None:

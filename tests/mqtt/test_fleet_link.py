@@ -18,13 +18,15 @@ from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner
 from edge_daemon.mqtt.bridge import build_bridge
 from edge_daemon.mqtt.fleet_limits import CALM_S
-from edge_daemon.mqtt.fleet_link import FleetLink
+from edge_daemon.mqtt.fleet_link import DEFERRAL_S, FleetLink
 from tests.harness.fleet_harness import SIGNER, example
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import TestClock, info, wait_until
+from tests.harness.refusing_broker import RefusingProxy
 from tests.harness.unreliable_proxy import Proxy
 
+_NO_MAJORITY = 0x83
 BASE = "edge_daemon/fleet/sorters"
 
 
@@ -183,6 +185,21 @@ def test_a_record_above_the_packet_limit_is_logged_and_skipped(caplog: pytest.Lo
         listener.wait_for(f"{BASE}/north/roll")
         wait_until(lambda: re.search(f"takes no message of .* at {BASE}/north/0", caplog.text) is not None)
         assert north.sink.connected
+
+
+def test_a_message_that_the_broker_refuses_for_now_is_sent_again(broker: Mosquitto) -> None:
+    with RefusingProxy(broker.port) as proxy, Listener(broker.port, f"{BASE}/#") as listener:
+        proxy.refuse_publications(_NO_MAJORITY, ending="/north/0")
+        with FleetDevice(broker, "north", port=proxy.port) as north:
+            north.publish(1)
+            wait_until(lambda: proxy.refused > 0)
+            proxy.refuse_publications(None)
+
+            def arrives() -> bool:
+                north.now_s += DEFERRAL_S
+                return any(message.topic == f"{BASE}/north/0" for message in listener.messages)
+
+            wait_until(arrives)
 
 
 def test_leaving_the_group_clears_the_retained_messages(broker: Mosquitto) -> None:
