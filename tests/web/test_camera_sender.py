@@ -158,6 +158,38 @@ def test_two_clicks_leave_one_open_camera(given: GivenSite, visit: Visit) -> Non
     page.wait_for_function(f"{live[6:]} === 0")
 
 
+def test_a_browser_that_gives_its_camera_stays_awake_until_the_end(given: GivenSite, visit: Visit) -> None:
+    """A browser releases the lock of a page that is hidden, and a phone then turns off screen and camera."""
+    window = visit("phone")
+    window.page.add_init_script(
+        """
+        window.locks = [];
+        const request = async () => {
+            const lock = { held: true, release() { this.held = false; } };
+            window.locks.push(lock);
+            return lock;
+        };
+        Object.defineProperty(navigator, "wakeLock", { value: { request } });
+        let hidden = false;
+        Object.defineProperty(document, "hidden", { get: () => hidden });
+        window.hide = (hides) => {
+            hidden = hides;
+            for (const lock of window.locks) lock.held = false;
+            document.dispatchEvent(new Event("visibilitychange"));
+        };
+        """
+    )
+    page = window.open(given.url)
+    page.evaluate("() => { hide(true); hide(false); }")
+    assert page.evaluate("() => locks.length") == 0, "it gives no camera yet"
+    page.get_by_role("button", name="Use this browser’s camera").click()
+    page.wait_for_function("() => locks.length === 1 && locks[0].held")
+    page.evaluate("() => { hide(true); hide(false); }")
+    page.wait_for_function("() => locks.length === 2 && locks[1].held")
+    page.get_by_role("button", name="Stop this camera").click()
+    page.wait_for_function("() => locks.every((lock) => !lock.held)")
+
+
 def test_an_example_is_taught_from_a_browsers_camera(given: GivenSite, visit: Visit) -> None:
     page = visit("desk").open(given.url)
     page.get_by_role("button", name="Use this browser’s camera").click()

@@ -1,5 +1,5 @@
 // Map of the examples: two principal components of the embeddings of the whole regions, or of the objects where the
-// current frame is compared by its object. Classes differ by colour and shape.
+// current frame is compared by its object.
 
 import { colourOf, indexOf } from "/static/classes.js";
 import { byId, counted, draw, make } from "/static/dom.js";

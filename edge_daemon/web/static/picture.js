@@ -45,8 +45,7 @@ function paint(bitmap, { width, height }) {
   drawnAt = performance.now();
 }
 
-// A picture is marked as frozen when the camera gives no frames or is lost, with the reason. Over a slow network, or
-// from a slow camera, it is only marked with its age.
+// A picture is marked as frozen, with the reason, when the camera gives no frames; only with its age when it is late.
 function check() {
   if (!visible || document.hidden) return;
   const age = performance.now() - drawnAt;

@@ -65,8 +65,7 @@ async function walk(entry, found) {
   }
 }
 
-// A smaller copy of a large picture; the browser also reads formats that the device may not.
-// One that the browser can't read is sent as it is: the device may read it, or says what is wrong.
+// A smaller copy of a large picture. One that the browser can't read is sent as it is: the device may read it.
 export async function prepare(blob) {
   if (blob.size <= SMALL_BYTES) return blob;
   const picture = await createImageBitmap(blob, { imageOrientation: "from-image" }).catch(() => null);

@@ -31,10 +31,13 @@ function show() {
   byId("sender-line").hidden = false;
   button.disabled = !stream && !canGive();
   write(button, stream ? "Stop this camera" : "Use this browser’s camera");
-  if (stream) write(byId("sender"), "This browser gives the picture");
-  else if (asked.who !== null) write(byId("sender"), `Picture from ${asked.who}`);
-  else if (canGive()) write(byId("sender"), "No browser gives its camera");
-  else write(byId("sender"), "No camera: this browser gives its own to pages over HTTPS and to its own machine only");
+  write(byId("sender"), sender());
+}
+
+function sender() {
+  if (stream) return "This browser gives the picture";
+  if (asked.who !== null) return `Picture from ${asked.who}`;
+  return canGive() ? "No browser gives its camera" : "No camera: this browser gives its own to pages over HTTPS and to its own machine only";
 }
 
 async function start() {
@@ -51,9 +54,16 @@ async function start() {
     return showError(new Error(FAULTS[error.name] ?? error.message));
   }
   stream.getVideoTracks()[0].addEventListener("ended", () => stop());
-  awake = await navigator.wakeLock?.request("screen").catch(() => null);
+  stayAwake();
   open();
   show();
+}
+
+// A hidden page loses its lock.
+async function stayAwake() {
+  if (!stream || document.hidden) return;
+  const lock = await navigator.wakeLock?.request("screen").catch(() => null);
+  stream ? (awake = lock) : lock?.release();
 }
 
 function open() {
@@ -99,4 +109,5 @@ function stop() {
 export function startSender() {
   connection.on("sender", (message) => ((asked = message), show()));
   byId("give-camera").addEventListener("click", () => (stream ? stop() : start()));
+  document.addEventListener("visibilitychange", stayAwake);
 }

@@ -186,7 +186,7 @@ function discard() {
   fault("");
 }
 
-// The values that are set here, as a change that sets them again.
+// What is set here, as a change that sets it again.
 function setHere({ sources, values }) {
   const settings = {};
   for (const [key, source] of Object.entries(sources)) {

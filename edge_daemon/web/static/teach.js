@@ -38,7 +38,7 @@ function classButton(label) {
   return { tile: make("div", { class: "tile", "data-label": label }, element, picture, more), element, count, status, bar, picture };
 }
 
-// The picture that was taken, for a few seconds, whoever taught it. None is requested while another one loads.
+// The picture that was taken, for a few seconds, whoever taught it; none while another one loads.
 function showTaken({ action, ids, label }) {
   const button = buttons.get(label);
   if (action !== "added" || !button || (button.picture.src && !button.picture.complete)) return;

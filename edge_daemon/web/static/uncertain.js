@@ -35,7 +35,7 @@ function put(message) {
   strip().children[slot].replaceWith(card(message));
 }
 
-// While the strip is hovered or focused no card is replaced; only the latest new sample is kept for later.
+// No card is replaced while the strip is hovered or focused; the latest new sample is kept for later.
 function add(message) {
   if (inUse() && shown[slotOf(message)]) waiting = message;
   else put(message);
