@@ -37,9 +37,8 @@ def disk_writes(path: Path, root: Path = Path("/")) -> DiskWrites | None:
     if mount is None or not uptime:
         return None
     folder = (root / "sys/dev/block" / mount.device).resolve()
-    if not folder.exists() and mount.source.startswith(
-        "/dev/"
-    ):  # the device number of btrfs is not that of a disk
+    # The device number of btrfs is not that of a disk.
+    if not folder.exists() and mount.source.startswith("/dev/"):
         folder = (root / "sys/class/block" / Path(mount.source).name).resolve()
     if (folder / "partition").exists():
         folder = folder.parent

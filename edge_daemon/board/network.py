@@ -102,9 +102,8 @@ def has_address(root: Path = Path("/")) -> bool:
     routes, addresses = read_line(root / "proc/net/route"), read_line(root / "proc/net/if_inet6")
     if routes is None and addresses is None:
         return True
-    names = [
-        row.split()[0] for row in (routes or "").splitlines()[1:]
-    ]  # the first line has the columns' names
+    route_rows = (routes or "").splitlines()[1:]  # below the names of the columns
+    names = [row.split()[0] for row in route_rows]
     rows = [row.split() for row in (addresses or "").splitlines()]
     names += [row[5] for row in rows if len(row) == 6 and row[3] in ("00", "40")]  # scope: global, site
     return not all(_is_internal_bridge(root / "sys/class/net" / name) for name in names)

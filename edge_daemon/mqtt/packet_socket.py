@@ -107,7 +107,7 @@ class PacketSocket:
             self._left -= len(found)
             head += found[: self._kept]
             self._kept -= min(self._kept, len(found))
-        raise BlockingIOError  # let other work run at_start parts of a large packet
+        raise BlockingIOError  # let other work run between the parts of a large packet
 
     def _readable(self, packet: bytearray) -> bytearray:
         """Return a packet that paho can read; record a rejection as too large."""
