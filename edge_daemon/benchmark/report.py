@@ -6,10 +6,11 @@ import csv
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _PROCESSORS = Path("/proc/cpuinfo")
 
 _FIXED_COLUMNS = frozenset({"date", "commit", "machine", "model", "examples", "frames", "size", "start_ms"})
 _COLUMN_OF_BROKER = "captured_to_label_p99_ms"
+_BEFORE_STAGES, _AFTER_STAGES = "size", "daemon_frame_ms"
 
 
 def check_csv(path: Path, *, broker: bool) -> None:
@@ -40,6 +42,18 @@ def check_csv(path: Path, *, broker: bool) -> None:
             path.open("a").close()
         header = _header(path)
     if header and not (set(header) >= _FIXED_COLUMNS and (_COLUMN_OF_BROKER in header) == broker):
+        raise _other_columns(path)
+
+
+def check_stages(path: Path, stages: Iterable[str]) -> None:
+    """Raise the EdgeError of `append_to` for a file with other stages than those of the run."""
+    with _csv_errors(path):
+        header = _header(path)
+    if not header:
+        return
+    columns = dropwhile(lambda name: name != _BEFORE_STAGES, header)
+    of_stages = list(takewhile(lambda name: name != _AFTER_STAGES, columns))[1:]
+    if of_stages != [_column(name) for name in stages]:
         raise _other_columns(path)
 
 

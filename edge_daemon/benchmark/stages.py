@@ -71,6 +71,11 @@ class Stages:
         self._reference = _reference(self._pictures[0]) if uses_scenes(config) else None
         self._times: dict[str, list[float]] = {}
 
+    def names(self) -> list[str]:
+        """Return the names of the stages with this configuration, which running one frame shows."""
+        self._one_frame(0)
+        return list(self._times)
+
     def measure(self, frames: int) -> dict[str, Percentiles]:
         """Time `frames` frames. The stages alternate, so that background load affects all of them."""
         for number in range(SETTLE):
@@ -82,7 +87,7 @@ class Stages:
         return {name: percentiles(times) for name, times in self._times.items()}
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the connection and the store."""
         if self._sink is not None:
             self._sink.stop()
         self._pipeline.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import time
 from collections.abc import Sequence
@@ -61,8 +62,11 @@ def measure_start(config: Config, config_words: Sequence[str], folder: Path, tim
     """
     frames = folder / "frames.npy"
     np.save(frames, pictures(frame_size(config))[0])
-    camera = [f"camera={{type: replay, path: {frames}, loop: true, fps: 30}}", "web.listen=null"]
-    words = [word for setting in camera for word in ("--set", setting)]
+    settings = [
+        f"camera={{type: replay, path: {json.dumps(str(frames))}, loop: true, fps: 30}}",
+        "web.listen=null",
+    ]
+    words = [word for setting in settings for word in ("--set", setting)]
     compiled = folder / "compiled"
     daemon = module_command("edge_daemon", "run", *config_words, *words, bytecode=compiled)
     baseline = script_command(

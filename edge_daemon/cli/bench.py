@@ -9,14 +9,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge_daemon.benchmark.boot_time import read_boot, table
 from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
 from edge_daemon.benchmark.label_latency import measure_presses
-from edge_daemon.benchmark.report import BenchmarkReport, check_csv
+from edge_daemon.benchmark.report import BenchmarkReport, check_csv, check_stages
 from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
 from edge_daemon.benchmark.statistics import frame_size
@@ -74,9 +74,10 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Benchm
     steps.begin(counted(args.examples, "stored example"))
     fill_store(config, args.examples)
     steps.begin(f"the stages of {counted(args.frames, 'frame')}")
-    stages = Stages(config, args.examples)
-    times = stages.measure(args.frames)
-    stages.close()
+    with closing(Stages(config, args.examples)) as stages:
+        if args.csv is not None:
+            check_stages(args.csv, stages.names())
+        times = stages.measure(args.frames)
     steps.begin(f"{counted(args.frames, 'frame')} of the whole daemon")
     throughput = measure_throughput(config, folder, args.frames)
     config_words = [] if args.config is None else ["--config", str(args.config)]

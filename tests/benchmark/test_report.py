@@ -11,7 +11,7 @@ import pytest
 
 from edge_daemon.benchmark.end_to_end import FrameAges, Throughput
 from edge_daemon.benchmark.label_latency import PressTimes
-from edge_daemon.benchmark.report import BenchmarkReport, check_csv
+from edge_daemon.benchmark.report import BenchmarkReport, check_csv, check_stages
 from edge_daemon.benchmark.stages import BASELINE, WHOLE
 from edge_daemon.benchmark.startup import Start
 from edge_daemon.benchmark.statistics import Percentiles
@@ -93,6 +93,20 @@ def test_a_run_without_a_broker_has_other_columns(tmp_path: Path) -> None:
         check_csv(path, broker=False)
     with pytest.raises(EdgeError, match="has other columns than this run"):
         report().append_to(path)
+
+
+def test_a_run_with_other_stages_has_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    stages = [BASELINE, "crop and resize", WHOLE]
+    check_stages(path, stages)
+    report().append_to(path)
+    check_stages(path, stages)
+    for others in ([*stages, "find object"], stages[:-1], [WHOLE, *stages[:-1]], []):
+        with pytest.raises(EdgeError, match="has other columns than this run"):
+            check_stages(path, others)
+    path.write_text("date,size\n")
+    with pytest.raises(EdgeError, match="has other columns than this run"):
+        check_stages(path, stages)
 
 
 def test_a_spreadsheet_s_byte_order_mark_is_no_column(tmp_path: Path) -> None:

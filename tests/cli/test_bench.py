@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 
 from edge_daemon.cli.main import main
+from tests.benchmark.test_report import report
 from tests.harness.shared_files import shared_path
 from tests.harness.terminal import shown_on_a_terminal
 
@@ -72,7 +73,23 @@ def test_a_file_that_can_not_be_written_is_refused_before_the_run(
     assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_terminal_shows_the_step(tmp_path: Path) -> None:
+def test_a_file_with_other_stages_is_refused_before_they_are_timed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "board.csv"
+    report().append_to(path)
+    model = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
+    words = ["--frames", "1000000", "--examples", "30", "--csv", str(path)]
+    assert main(["bench", *words, "--set", f"model.name={model}", "--set", "mqtt.host=null"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("board.csv has other columns than this run; give a new name")
+
+
+def test_a_terminal_shows_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary folder has characters that have a meaning in YAML."""
+    temporary = tmp_path / "a, b: {c"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     model = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
     words = ["--frames", "5", "--examples", "30", "--set", f"model.name={model}"]
     file = tmp_path / "board.csv"
