@@ -79,7 +79,8 @@ def crop(image: Image, box: Box) -> Image:
 def crop_frame(frame: Frame, box: Box | None, scale: float = 1.0) -> Image:
     """Return the part of a frame inside `box` (None: all), at a scale of at least `scale`.
 
-    As `crop` at full size; in a reduced picture the box is rounded to whole pixels. Raises ImageError.
+    As `crop` at full size; in a reduced picture the box is rounded to whole pixels, one at least. Raises
+    ImageError.
     """
     image = frame.at_least(scale)
     if box is None:
@@ -88,4 +89,12 @@ def crop_frame(frame: Frame, box: Box | None, scale: float = 1.0) -> Image:
     if image.shape[:2] == (height, width):
         return crop(image, box)
     part = box.pixels(width, height)
-    return crop(image, Box(part.x / width, part.y / height, part.width / width, part.height / height))
+    columns = _reduced(part.x / width, part.width / width, image.shape[1])
+    rows = _reduced(part.y / height, part.height / height, image.shape[0])
+    return image[rows, columns]
+
+
+def _reduced(begin: float, length: float, pixels: int) -> slice:
+    """Return a part of an axis, given as fractions, in whole pixels: one at least."""
+    first = min(round(begin * pixels), pixels - 1)
+    return slice(first, max(first + 1, round((begin + length) * pixels)))

@@ -50,6 +50,13 @@ def test_a_box_between_pixels_is_interpolated_at_full_size_only(frame: Frame) ->
     assert crop_frame(frame, box, 0.5).shape == (12, 16, 3)
 
 
+@pytest.mark.parametrize("box", [Box(0, 0, 64, 1), Box(0, 47, 64, 1), Box(63, 0, 1, 48), Box(31, 23, 1, 1)])
+def test_a_box_of_one_pixel_has_one_in_a_reduced_picture(frame: Frame, box: Box) -> None:
+    """Such as a line of pixels whose full picture the camera has released."""
+    height, width = crop_frame(frame, box, 0.5).shape[:2]
+    assert (height, width) == (max(1, box.height // 2), max(1, box.width // 2))
+
+
 def test_a_box_outside_the_full_picture_is_refused_at_every_scale(frame: Frame) -> None:
     for scale in (0.5, 1.0):
         with pytest.raises(ImageError):
