@@ -42,21 +42,23 @@ CONNECT_DELAY_S = 2.0
 
 def build_sinks(
     config: Config,
-    digest: str,
     mailbox: Mailbox,
     clock: Clock,
+    *,
+    digest: str,
     space: str,
     fleet: FleetLink | None,
     latest_frame: LatestFrame | None,
     keyboard: Sequence[str],
     pin_factory: object,
-    settings: SettingsEditor | None = None,
-    slot: PictureSlot | None = None,
+    settings: SettingsEditor | None,
+    slot: PictureSlot | None,
 ) -> list[SinkService]:
     """Build the configured sinks. Raises EdgeError for settings that can't work.
 
-    `digest` is that of the configuration before its model was resolved. `slot` is the one into which the
-    page puts the pictures of a browser's camera.
+    `digest` is that of the configuration before its model was resolved, and `space` the embedding space in
+    use. `latest_frame` is None without the page, and `slot`, into which the page puts the pictures of a
+    browser's camera, without such a camera. `keyboard` and `pin_factory`: see `build`.
     """
     sinks: list[SinkService] = []
     if config.mqtt.host is not None:
