@@ -203,10 +203,11 @@ def _has_examples(path: Path) -> bool:
     # First the pages, as the salvage copies the file; those of one photo in a thousand look like a table's.
     if not any(columns in _EXAMPLE_COLUMNS for columns, _ in find_tables(path)):
         return False
-    from edge_daemon.example_store.salvage import intact_rows
+    from edge_daemon.example_store.salvage import intact_rows, open_damaged
     from edge_daemon.example_store.salvage_source import Salvage
 
-    return any(True for _ in intact_rows(path, Salvage()))
+    with open_damaged(path) as source:
+        return any(True for _ in intact_rows(source, Salvage()))
 
 
 def _check_header(path: Path) -> None:

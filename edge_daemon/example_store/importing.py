@@ -13,7 +13,7 @@ from edge_daemon.domain.errors import ArchiveError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.example_store.integrity import describe
 from edge_daemon.example_store.record import OWN, ExampleRecord, content_digest, pack, unpack
-from edge_daemon.example_store.salvage import Row, intact_rows, intact_scenes
+from edge_daemon.example_store.salvage import Row, intact_rows, intact_scenes, open_damaged
 from edge_daemon.example_store.salvage_source import Salvage
 from edge_daemon.example_store.scene_record import StoredScene
 from edge_daemon.example_store.store import ExampleStore
@@ -181,9 +181,9 @@ def import_salvage(store: ExampleStore, path: Path) -> ImportReport:
     salvage, report = Salvage(), ImportReport()
     if path.exists() and path.samefile(store.path):
         raise StoreError(f"'{path}' is the store in use; name the file that was kept of a corrupt one")
-    with sqlite_errors_of(path):
-        records = _salvaged_records(intact_rows(path, salvage), report)
-        add_new(store, records, report, intact_scenes(path).get)
+    with sqlite_errors_of(path), open_damaged(path) as source:
+        records = _salvaged_records(intact_rows(source, salvage), report)
+        add_new(store, records, report, intact_scenes(source).get)
     report.problems += salvage.problems
     if not (report.added or report.duplicates or report.problems):
         raise StoreError(f"nothing can be read of '{path}'; it is no example store, or all of it is damaged")

@@ -36,20 +36,34 @@ _MAX_PROBED = 1_000_000
 Row = dict[str, Any]
 
 
-def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
-    """Yield the intact rows of a damaged file, by id, and note the others; the file is not changed.
+@contextmanager
+def open_damaged(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a damaged store to read from it: see `salvage_source`. It reads all of the file, and may copy it.
 
-    A damaged picture or object embedding is left out of its row. Raises StoreError for a path that is not a
-    file.
+    Raises StoreError for a path that is not a file.
     """
-    with _opened(path) as source:
-        yield from _checked(_Table(source), salvage)
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise StoreError(f"'{path}' is no file")
+        with salvage_source(path, _check) as source:
+            yield source
+    except OSError as exc:
+        raise StoreError(f"'{path}' can't be read: {exc.strerror}") from exc
+
+
+def intact_rows(source: sqlite3.Connection, salvage: Salvage) -> Iterator[Row]:
+    """Yield the intact rows of a damaged store, by id, and note the others.
+
+    A damaged picture or object embedding is left out of its row.
+    """
+    yield from _checked(_Table(source), salvage)
 
 
 def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
     """Insert the intact rows of the file at `path` into an empty store, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
-    with _opened(path) as source:
+    with open_damaged(path) as source:
         _copy_rows(connection, source, salvage)
         _copy_scenes(connection, source)
         _copy_groups(connection, source)
@@ -172,13 +186,9 @@ class _Table:
             yield from self._connection.execute(statement)
 
 
-def intact_scenes(path: Path) -> dict[int, StoredScene]:
-    """Return the intact scenes of a damaged file, by id; the file is not changed.
-
-    Raises StoreError for a path that is not a file.
-    """
-    with _opened(path) as source:
-        scenes = [read_scene(row[:-1]) for row in _scene_rows(source)]
+def intact_scenes(source: sqlite3.Connection) -> dict[int, StoredScene]:
+    """Return the intact scenes of a damaged store, by id."""
+    scenes = [read_scene(row[:-1]) for row in _scene_rows(source)]
     return {scene.id: scene for scene in scenes if scene is not None}
 
 
@@ -224,16 +234,3 @@ def _groups(source: sqlite3.Connection) -> list[tuple[Any, ...]]:
         return source.execute("SELECT name FROM fleet_groups NOT INDEXED").fetchall()
     except sqlite3.DatabaseError:
         return []
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a damaged store. Raises StoreError for a path that is not a file."""
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise StoreError(f"'{path}' is no file")
-        with salvage_source(path, _check) as source:
-            yield source
-    except OSError as exc:
-        raise StoreError(f"'{path}' can't be read: {exc.strerror}") from exc

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.example_store import salvage_source
 from edge_daemon.example_store.importing import import_salvage
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.table_pages import Layout, find_tables
 from tests.harness.damaged_store import COUNT, add_in_journal, assert_same, break_page, execute, fill
+from tests.harness.unit_vectors import unit
 
 
 @pytest.mark.parametrize("version", [3, 4])
@@ -68,3 +71,23 @@ def test_examples_in_the_journal_of_a_damaged_store_are_salvaged_too(tmp_path: P
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts["late"] == 1
         assert len(list(store)) > COUNT // 2
+
+
+def test_a_damaged_file_is_read_and_copied_before_the_store_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, own = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    fill(path)
+    break_page(path)
+    copied = []
+
+    def press(copy: Path) -> dict[Layout, int]:
+        copied.append(copy)
+        with ExampleStore(own, busy_s=0.0) as daemon:
+            daemon.add(unit(1), "pressed", space="other")
+        return find_tables(copy)
+
+    monkeypatch.setattr(salvage_source, "find_tables", press)
+    with ExampleStore(own) as store:
+        assert import_salvage(store, path).added > COUNT // 2
+        assert store.counts["pressed"] == len(copied) == 1
