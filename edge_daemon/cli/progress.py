@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TextIO, TypeVar
 
 _T = TypeVar("_T")
@@ -28,8 +29,18 @@ def redraw(stream: TextIO, line: str) -> None:
         columns = os.get_terminal_size(stream.fileno()).columns
     except OSError:
         columns = 0
-    stream.write(f"{ERASE}{line[: (columns or _COLUMNS) - 1]}")
+    stream.write(f"{ERASE}{_cut(line, (columns or _COLUMNS) - 1)}")
     stream.flush()
+
+
+def _cut(line: str, columns: int) -> str:
+    """Return the beginning that fits into that many columns; letters such as 猫 take two."""
+    if line.isascii():
+        return line[:columns]
+    from unicodedata import east_asian_width  # late: hardly a line needs it
+
+    widths = (2 if east_asian_width(each) in "WF" else 1 for each in line)
+    return "".join(each for each, end in zip(line, accumulate(widths), strict=True) if end <= columns)
 
 
 def erase_line(stream: TextIO) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.cli.progress import Progress
+from edge_daemon.cli.progress import Progress, redraw
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.registry import Manifest
 from edge_daemon.models.web_transfer import ProgressCallback
@@ -40,6 +40,22 @@ def test_terminal_shows_the_progress_and_the_remaining_time() -> None:
     # The clock is 0 at the start and 3 at the third item: 1.5 s per item, two remaining.
     assert drawn[3] == f"embedding [{'#' * 15 + '.' * 15}] 2/4, 3 s left"
     assert drawn[-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("x" * 90, "x" * 79),
+        ("é" * 90, "é" * 79),
+        ("猫" * 90, "猫" * 39),
+        ("a" + "猫" * 90, "a" + "猫" * 39),
+        ("x" * 77 + "🐈🐈", "x" * 77 + "🐈"),
+    ],
+)
+def test_a_line_never_wraps_as_a_wrapped_one_can_t_be_erased(line: str, shown: str) -> None:
+    terminal = _Terminal()
+    redraw(terminal, line)
+    assert terminal.getvalue() == f"\r\x1b[K{shown}"
 
 
 def test_bar_is_drawn_at_most_ten_times_a_second() -> None:
