@@ -200,7 +200,8 @@ def _find_mistakes(data: Dataset, score: ClassifierScore) -> Iterator[Mistake]:
 def _histogram(data: Dataset, shots: int) -> Iterator[str]:
     """Draw the nearest-neighbour similarities with all classes taught, and with the own class held out."""
     part = split(data, shots, seed=0)
-    similarities = data.vectors[part.test] @ data.vectors[part.train].T
+    # The product of two equal unit vectors can be a rounding step above 1.
+    similarities = np.minimum(data.vectors[part.test] @ data.vectors[part.train].T, 1.0)
     own = data.class_ids[part.test][:, None] == data.class_ids[part.train]
     known = similarities.max(axis=1)
     unknown = np.where(own, -1.0, similarities).max(axis=1)
