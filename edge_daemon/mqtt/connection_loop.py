@@ -71,6 +71,7 @@ class ConnectionLoop:
         self.fault = ""
         """Reason of the last failed or lost connection; empty while there is one. Any thread may read it."""
         self._logged: str | None = None
+        self._persist_s = 0.0
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -159,8 +160,20 @@ class ConnectionLoop:
         elif self._sender.connection_lost(connection):
             self._backoff.reset(_QUICK_RETRY_S)
 
+    def _is_cancelled(self) -> bool:
+        """Return whether to end an attempt to connect; it asks several times a second.
+
+        Queued events are moved to disk from here, too: a silent name server can make an attempt long.
+        """
+        now_s = time.monotonic()
+        if now_s >= self._persist_s:
+            self._persist_s = now_s + _PERSIST_INTERVAL_S
+            self._outbox.persist_if_due(now_s)
+        return self._stopping.is_set()
+
     def _connect(self) -> Connection:
-        connection = connect(self._options, self._connect_options, os.environ, self._stopping.is_set)
+        self._persist_s = time.monotonic() + _PERSIST_INTERVAL_S
+        connection = connect(self._options, self._connect_options, os.environ, self._is_cancelled)
         with connection.owner:
             self._sender.connected(connection, self._incoming.filters)
         self._connected.set()

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from edge_daemon.config.mqtt import MqttOptions, TlsOptions
+from edge_daemon.domain import events
 from edge_daemon.mqtt import broker_socket
 from edge_daemon.mqtt.broker_socket import open_socket
 from edge_daemon.mqtt.credentials import tls_context
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from tests.harness.certificates import make_certificates
 from tests.harness.mosquitto import Mosquitto, free_port
-from tests.harness.mqtt_harness import Device, label_changed
+from tests.harness.mqtt_harness import Device, label_changed, wait_until
 
 SOON_S = 1.5
 """Longer than a cancelled wait takes, shorter than each time limit."""
@@ -118,6 +119,23 @@ def test_a_stop_while_connecting_keeps_the_events(
     stored = PersistentQueue(path, 10)
     assert len(stored) == 1
     stored.close()
+
+
+def test_events_go_to_disk_while_a_name_server_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, path = threading.Event(), tmp_path / "events.sqlite"
+
+    def resolve(*_: object, **__: object) -> None:
+        answer.wait(20)
+        raise socket.gaierror("temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr("edge_daemon.mqtt.connection_loop._PERSIST_INTERVAL_S", 0.02)
+    with Device(MqttOptions(host="broker.invalid"), queue_path=path) as device:
+        device.sink.handle(events.Button("red", "press"))
+        wait_until(lambda: len(PersistentQueue(path, 10)) == 1, timeout_s=5)
+        answer.set()
 
 
 def test_a_name_is_resolved_without_the_codec_of_international_names(silent: int) -> None:
