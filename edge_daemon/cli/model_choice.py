@@ -20,6 +20,7 @@ from edge_daemon.cli.progress import Progress
 from edge_daemon.config.hidden_paths import hidden_folder
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
 from edge_daemon.config.yaml_source import OVERRIDE
+from edge_daemon.demo.next_steps import program, program_as_root
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.models import registry
@@ -143,9 +144,10 @@ def _use(
 def _config_file(loaded: LoadedConfig, name: str) -> Path:
     """Return the file to change. Raises ConfigError where a change of it would have no effect."""
     if loaded.path is None:
+        command = f"{program_as_root()} config set {shlex.quote(f'model.name={name}')}"
         raise ConfigError(
-            f"there is no configuration file to change; make {DEFAULT_PATH} with "
-            f"`sudo edge-daemon config set model.name={name}`, or name another file with --config"
+            f"there is no configuration file to change; make {DEFAULT_PATH} with `{command}`, or name another "
+            "file with --config"
         )
     location = loaded.source.locations.get(("model", "name"))
     if location is not None and location.where == OVERRIDE:
@@ -185,10 +187,10 @@ def _lines(args: argparse.Namespace, change: ModelChange) -> list[str]:
         f"{change.config}: model.name is {change.name}; {counted(change.embedded, 'example')} embedded again"
     ]
     lines += [f"left out: {printable(problem)}" for problem in change.left_out]
-    sudo = "sudo " if os.geteuid() == 0 else ""
+    called = program_as_root() if os.geteuid() == 0 else program()
     option = f" --config {shlex.quote(str(args.config))}" if args.config else ""
     if change.before != change.name:
-        lines.append(f"go back: {sudo}edge-daemon models use {shlex.quote(change.before)}{option}")
+        lines.append(f"go back: {called} models use {shlex.quote(change.before)}{option}")
     if change.fleet is not None:
         lines.append(f"every device of the fleet '{change.fleet}' needs the same model to share examples")
     if change.process is not None:
