@@ -1,4 +1,4 @@
-"""The commands that this program shows, at the end of the demo among others, as they work in the terminal."""
+"""Commands of this program, as they work in the terminal that shows them: at the end of the demo, in hints."""
 
 from __future__ import annotations
 
