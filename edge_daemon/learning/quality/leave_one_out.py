@@ -10,12 +10,23 @@ from msgspec import Struct
 from edge_daemon.learning.embedding_index import NEAR_DUPLICATE, EmbeddingIndex
 from edge_daemon.learning.quality.neighbour_lists import NeighbourLists
 from edge_daemon.learning.quality.other_session_similarity import OtherSessionSimilarity, add_both_ways
-from edge_daemon.learning.sampling import Doubles, Floats, Ints, assign_folds, burst_key, unique
+from edge_daemon.learning.sampling import (
+    Doubles,
+    Floats,
+    Ints,
+    assign_folds,
+    burst_key,
+    dense_rank,
+    unique,
+)
 
 MAX_EXAMPLES = 2000
 """Number of newest examples with statistics. It bounds the work at start-up."""
 
 _COLUMNS_PER_BLOCK = 64
+
+_MAX_FORMER_PRESSES = 1000
+"""Number of presses without examples from which on the presses are numbered again."""
 
 
 class LeaveOneOutScores(Struct, frozen=True):
@@ -269,6 +280,22 @@ class LeaveOneOut:
         self._press_ids = self._press_ids[keep]
         self._class_sums = self._class_sums[keep]
         self._own_burst_similarity = self._own_burst_similarity[keep]
+        self._renumber_presses()
+
+    def _renumber_presses(self) -> None:
+        """Drop the presses without examples, if they are many; the order of the numbers stays.
+
+        A full class whose examples are replaced for years would have ever more of them.
+        """
+        used = unique(self._press_ids)
+        if len(self._burst_id_of_press) - len(used) <= _MAX_FORMER_PRESSES:
+            return
+        numbers = {press: number for number, press in enumerate(used.tolist())}
+        self._press_id_of = {
+            key: numbers[press] for key, press in self._press_id_of.items() if press in numbers
+        }
+        self._burst_id_of_press = dense_rank(self._burst_id_of_press[used])
+        self._press_ids = dense_rank(self._press_ids)
 
     def _matrix(self) -> Floats:
         return self._examples.matrix[self._first_row : self._first_row + len(self._ids)]

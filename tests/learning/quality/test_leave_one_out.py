@@ -7,6 +7,7 @@ import pytest
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.learning.sampling import dense_rank
 
 
 def check(examples: EmbeddingIndex, leave_one_out: LeaveOneOut, k: int, limit: int) -> None:
@@ -61,6 +62,27 @@ def test_any_order_of_additions_and_removals_equals_a_new_computation(limit: int
             examples.remove(removed)
         if step % 3 == 0 and len(examples):
             check(examples, leave_one_out, 3, limit)
+
+
+def test_presses_whose_examples_were_replaced_take_no_memory() -> None:
+    """Full classes, as of a program that teaches for years; some presses are bursts."""
+    rng = np.random.default_rng(5)
+    examples = EmbeddingIndex()
+    leave_one_out = LeaveOneOut(examples, k=3)
+    for number in range(1500):
+        group = f"g{number // 3}" if number % 9 < 3 else ""
+        examples.add(rng.normal(size=12), "ab"[number % 40 // 20], number, group)
+        leave_one_out.scores()
+        if len(examples) > 30:
+            removed = [examples.ids[int(rng.integers(20))]]
+            leave_one_out.remove(removed)
+            examples.remove(removed)
+    loo, new = leave_one_out.scores(), LeaveOneOut(examples, k=3).scores()
+    assert loo.press_ids.max() < 1030
+    np.testing.assert_array_equal(dense_rank(loo.press_ids), new.press_ids)
+    np.testing.assert_array_equal(dense_rank(loo.burst_ids), dense_rank(new.burst_ids))
+    np.testing.assert_allclose(loo.class_sums, new.class_sums, atol=1e-4)
+    np.testing.assert_allclose(loo.own_burst_similarity, new.own_burst_similarity, atol=1e-4)
 
 
 @pytest.mark.parametrize("classes", [4, 32, 33, 90])
