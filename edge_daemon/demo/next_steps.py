@@ -1,4 +1,4 @@
-"""Commands of this program, as they work in the terminal that shows them: at the end of the demo, in hints."""
+"""Commands of this program as they work in the terminal that shows them: in hints, and after the demo."""
 
 from __future__ import annotations
 
