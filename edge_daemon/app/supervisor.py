@@ -133,27 +133,36 @@ class Supervisor:
     def _run_all(self) -> Outcome:
         needs_frame = False
         while True:
-            try:
-                outcome = self._run_current(needs_frame)
-            except Exception as exc:
-                if self._current is not self._good:
-                    log.error("configuration not reloaded, the old one is restored: %s", _reason(exc))
-                    log.debug("the new daemon failed", exc_info=exc)
-                    self._revert_change(_reason(exc))
-                    self._attempts_left = MAX_RESTORE_ATTEMPTS
-                elif self._attempts_left and isinstance(exc, EdgeError):
-                    self._attempts_left -= 1
-                    time.sleep(RESTORE_PAUSE_S)
-                else:
-                    raise
+            outcome = self._run_or_recover(needs_frame)
+            if outcome is None:
                 needs_frame = False
                 self._make_current(self._good)
-            else:
-                if outcome is not Outcome.RELOAD:
-                    return outcome
+            elif outcome is Outcome.RELOAD:
                 needs_frame = self._take_pending()
+            else:
+                return outcome
             if self._stopping:
                 return Outcome.STOPPED
+
+    def _run_or_recover(self, needs_frame: bool) -> Outcome | None:
+        """Run the current configuration; return None if it fails and the last working one has to be restored.
+
+        The exception, which refers to the failed daemon, ends here: the daemon can be freed.
+        """
+        try:
+            return self._run_current(needs_frame)
+        except Exception as exc:
+            if self._current is not self._good:
+                log.error("configuration not reloaded, the old one is restored: %s", _reason(exc))
+                log.debug("the new daemon failed", exc_info=exc)
+                self._revert_change(_reason(exc))
+                self._attempts_left = MAX_RESTORE_ATTEMPTS
+            elif self._attempts_left and isinstance(exc, EdgeError):
+                self._attempts_left -= 1
+                time.sleep(RESTORE_PAUSE_S)
+            else:
+                raise
+        return None
 
     def _run_current(self, needs_frame: bool) -> Outcome:
         assert self._current is not None
@@ -210,14 +219,12 @@ class Supervisor:
         return works and camera != self._current.config.camera
 
     def _make_current(self, prepared: Prepared | None) -> None:
-        another = prepared is not self._current
         with self._lock:
             self._current = prepared
             if self._pending is prepared:
                 self._pending = None
             self._daemon = None
-        if another:
-            gc.collect()  # frees the last daemon before the next one needs as much memory
+        gc.collect()  # frees the last daemon before the next one needs as much memory
 
     def _serve_requests(self) -> None:
         """Prepare a configuration per request, until the request to end."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -20,6 +22,7 @@ from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import CameraError, ConfigError, WebError
 from edge_daemon.domain.events import SettingsChanged
+from tests.harness.daemon_harness import wait_until
 
 TIMEOUT_S = 10.0
 
@@ -199,6 +202,48 @@ def test_a_restore_is_retried_while_its_port_is_busy(harness: SupervisorThread) 
     harness.edit("bad")
     harness.wait_for("first", "bad", "first", "first", "first")
     assert harness.end() is Outcome.STOPPED
+
+
+class WeakHarness(SupervisorThread):
+    """Keeps no daemon: `alive` has those that others keep, and `counts` their number at each build."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: weakref.WeakSet[FakeDaemon] = weakref.WeakSet()
+        self.counts: list[int] = []
+
+    def _build(self, prepared: Prepared, *, needs_frame: bool) -> Daemon:
+        self.counts.append(len(self.alive))
+        daemon = super()._build(prepared, needs_frame=needs_frame)
+        self.alive.add(self.built.pop())
+        return daemon
+
+    def wait_for_builds(self, count: int) -> None:
+        """Wait until the daemon of this number runs."""
+        wait_until(
+            lambda: (
+                "yes" if len(self.counts) == count and any(each.camera_works for each in self.alive) else ""
+            ),
+            lambda: f"{self.counts}",
+        )
+
+
+def test_a_failed_daemon_is_freed_before_the_next_one_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds the examples; a restore is tried twenty times."""
+    monkeypatch.setattr(module, "RESTORE_PAUSE_S", 0.0)
+    harness = WeakHarness()
+    harness.faults["bad"] = [WebError("port taken")]
+    harness.start()
+    harness.wait_for_builds(1)
+    harness.faults["first"] = [WebError(f"taken {number}") for number in range(5)]
+    gc.disable()
+    try:
+        harness.edit("bad")
+        harness.wait_for_builds(8)
+    finally:
+        gc.enable()
+    assert harness.end() is Outcome.STOPPED
+    assert harness.counts == [0] * 8
 
 
 def test_a_restore_that_keeps_failing_ends_with_the_error(harness: SupervisorThread) -> None:
