@@ -154,9 +154,14 @@ class StoreConnection:
         return int(self.query("PRAGMA data_version")[0][0])
 
     def _return_to_disk(self) -> None:
-        """Replace the store in memory by the file. Raises StoreError while the disk can't be written."""
+        """Replace the store in memory by the file. Raises StoreError while the disk can't be written.
+
+        A file that was there before is not made anew, as when its disk was removed.
+        """
         if self._disk_error is None:
             return
+        if self._files.lost:
+            self._files.check()
         if disk_refuses(self.path):
             raise self._disk_error.with_traceback(None)  # else it would grow with each call
         connection = connect_or_replace(self.path, self._busy_s, self.now)

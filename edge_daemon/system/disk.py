@@ -14,8 +14,11 @@ _REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def disk_refuses(path: Path) -> bool:
-    """Return whether the disk at `path` is full, failing or read-only, by writing beside it."""
-    folder = next(parent for parent in path.absolute().parents if os.path.isdir(parent))
+    """Return whether the disk at `path` is full, failing or read-only, by writing beside the file itself.
+
+    Of a link that is the file which it leads to.
+    """
+    folder = next(parent for parent in Path(os.path.realpath(path)).parents if os.path.isdir(parent))
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_TRIAL_BYTES))

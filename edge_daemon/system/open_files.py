@@ -38,6 +38,11 @@ class OpenFiles:
         return False
 
     @property
+    def lost(self) -> bool:
+        """True while there is no file at the path, though there was one."""
+        return self.deleted and self._path in self._identities
+
+    @property
     def replaced(self) -> bool:
         """True if another file is at the path."""
         found = _identity(self._path)

@@ -97,10 +97,16 @@ def test_a_first_start_on_a_full_disk_begins_empty_and_teaches_once_there_is_roo
         assert again.counts == {"cat": 1}
 
 
-def test_a_disk_that_has_become_read_only_costs_no_example(small_disk: SmallDisk) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_disk_that_has_become_read_only_costs_no_example(
+    small_disk: SmallDisk, tmp_path: Path, linked: bool
+) -> None:
     path = small_disk.folder / "examples.sqlite"
     teach(path)
     small_disk.remount("ro")
+    if linked:
+        (tmp_path / "link.sqlite").symlink_to(path)
+        path = tmp_path / "link.sqlite"
     check_path(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts == {"cat": 5}
@@ -110,6 +116,24 @@ def test_a_disk_that_has_become_read_only_costs_no_example(small_disk: SmallDisk
         store.add(unit(9), "dog")
     with ExampleStore(path) as again:
         assert again.counts == {"cat": 5, "dog": 1}
+
+
+def test_no_empty_store_takes_the_place_of_one_whose_read_only_disk_is_removed(
+    small_disk: SmallDisk,
+) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    teach(path)
+    small_disk.remount("ro")
+    with ExampleStore.open_or_recover(path) as store:
+        small_disk.close()
+        try:
+            assert not store.changed_elsewhere()
+            with pytest.raises(StoreError, match="its disk was removed"):
+                store.add(unit(9), "dog")
+            assert store.counts == {"cat": 5}
+            assert list(small_disk.folder.iterdir()) == []
+        finally:
+            small_disk.mount()
 
 
 @pytest.mark.parametrize("trouble", ["full", "read-only"])

@@ -14,8 +14,13 @@ class SmallDisk:
 
     def __init__(self, folder: Path, size: str = "3m") -> None:
         self.folder = folder
+        self._size = size
         folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        self.mount()
+
+    def mount(self) -> None:
+        """Put an empty disk in the place of one that was taken away."""
+        command = ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "tmpfs", str(self.folder)]
         if subprocess.run(command, check=False, capture_output=True).returncode:
             pytest.skip("only root may mount a disk")
 
