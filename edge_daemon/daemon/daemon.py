@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 
 from edge_daemon.daemon.capture import Capture
@@ -140,19 +141,15 @@ class Daemon:
         """
         self._on_classified = on_classified
         capture = Worker("capture", self._capture.run, self._mailbox.crashed)
-        started: list[Service] = []
-        try:
+        with ExitStack() as ending:  # a part that fails to stop leaves no other one running
+            ending.callback(self._pipeline.close)
             for service in (*self._sinks, *self._inputs, capture):
                 service.start()
-                started.append(service)
+                ending.callback(service.stop)
             on_started()
             outcome = self._loop()
             self._finish()
-            return outcome
-        finally:
-            for service in reversed(started):
-                service.stop()
-            self._pipeline.close()
+        return outcome
 
     def _loop(self) -> Outcome:
         self._publish([self._pipeline.settings()])

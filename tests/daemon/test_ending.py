@@ -98,3 +98,32 @@ def test_a_stop_does_not_wait_for_commands_that_take_long(
     daemon.stop()
     daemon.run()
     assert [reply.error for reply in recorder.replies] == [RESTARTING] * len(given)
+
+
+class BrokenRecorder(Recorder):
+    """A sink whose stop fails."""
+
+    def stop(self) -> None:
+        raise OSError("its device is gone")
+
+
+class StoppedRecorder(Recorder):
+    """A sink that remembers its stop."""
+
+    stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_a_part_that_fails_to_stop_does_not_keep_the_others_running(tmp_path: Path) -> None:
+    settings = ["camera={type: synthetic, size: [160, 120], fps: 5}", "mqtt.host=null"]
+    daemon = build(load_config(None, [*settings, f"store.path={tmp_path}/examples.sqlite"]))
+    first = StoppedRecorder()
+    daemon._sinks = [first, BrokenRecorder()]
+    daemon.stop()
+    with pytest.raises(OSError, match="its device is gone"):
+        daemon.run()
+    assert first.stopped
+    assert "capture" not in {thread.name for thread in threading.enumerate()}
+    assert not (tmp_path / "examples.sqlite-wal").exists(), "the store is closed"
