@@ -27,7 +27,7 @@ from edge_daemon.app.model_factory import (
     with_model,
 )
 from edge_daemon.board.memory import is_service
-from edge_daemon.config.camera import ReplayOptions, StreamOptions
+from edge_daemon.config.camera import PicameraOptions, ReplayOptions, StreamOptions
 from edge_daemon.config.hidden_paths import hidden_paths
 from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config, LoadedConfig
@@ -103,11 +103,10 @@ def _warn_of_hidden_paths(config: Config, root: Path = Path("/")) -> None:
 
 
 def file_marks(config: Config) -> FileMarks:
-    """Return the state of the files that the configuration names: of secrets, certificates and the model."""
+    """Return the state of the files that the configuration names, such as those of secrets and the model."""
     tls = config.mqtt.tls
-    camera = config.camera.password_file if isinstance(config.camera, StreamOptions) else None
     named = (
-        camera,
+        _camera_file(config),
         config.mqtt.password_file,
         tls.ca_file,
         tls.cert_file,
@@ -123,6 +122,14 @@ def file_marks(config: Config) -> FileMarks:
             state = os.stat(path)
             marks.add((path, state.st_ino, state.st_size, state.st_mtime_ns))
     return frozenset(marks)
+
+
+def _camera_file(config: Config) -> str | None:
+    """Return the file or folder that is read when the camera is opened."""
+    match config.camera:
+        case StreamOptions(password_file=path) | PicameraOptions(tuning_file=path) | ReplayOptions(path=path):
+            return path
+    return None
 
 
 def _model_files(config: Config) -> list[Path]:
