@@ -22,6 +22,7 @@ from edge_daemon.example_store.schema import checked_version, migrate
 from edge_daemon.example_store.store_file import (
     is_database,
     journal_size,
+    may_write,
     open_file,
     open_read_only,
     open_unindexed,
@@ -269,7 +270,7 @@ def _check_file(path: Path) -> None:
     _require_file(path)
     if not os.access(path, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)) and not disk_refuses(path):
+    if not may_write(path) and not disk_refuses(path):
         text = f"store '{path}' can't be written; check the permissions of the file and its folder"
         raise StoreError(text) from PermissionError(path)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
 from tests.example_store.test_full_disk import copy_as_crashed, damage
 from tests.harness.as_nobody import in_child_as_nobody, run_as_nobody
@@ -118,3 +119,21 @@ def test_a_file_that_may_not_be_read_is_one_line(path: Path) -> None:
         assert "\n" not in str(caught.value)
 
     in_child_as_nobody(read)
+
+
+def test_a_link_in_a_closed_folder_to_a_store_that_may_be_written_is_accepted(path: Path) -> None:
+    real = path.parent.parent / "open" / "examples.sqlite"
+    real.parent.mkdir()
+    ExampleStore(real).close()
+    for each in (real.parent, real):
+        each.chmod(0o777)
+    path.parent.chmod(0o755)
+    (link := path.with_name("link.sqlite")).symlink_to(real)
+    path.parent.chmod(0o555)
+
+    def use() -> None:
+        check_path(link)
+        with ExampleStore.open_or_recover(link) as store:
+            store.add(unit(9), "dog")
+
+    in_child_as_nobody(use)
