@@ -11,7 +11,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.client import Connection, ConnectOptions
-from edge_daemon.mqtt.fleet_link import ask_topic, fleet_filters
+from edge_daemon.mqtt.fleet_topics import ask_topic, fleet_filters
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.payloads import Response

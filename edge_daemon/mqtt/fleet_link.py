@@ -1,8 +1,4 @@
-"""The fleet's MQTT topics: each device publishes its own examples at separate topics, retained.
-
-    edge_daemon/fleet/<group>/<device>/roll       the live set of its examples
-    edge_daemon/fleet/<group>/<device>/<chunk>    records of them, in chunks numbered from 0
-    edge_daemon/fleet/<group>/<device>/ask        its live set, not retained: a request for all records
+"""The fleet's messages over MQTT: this device's live set and records, and those of its peers.
 
 Messages are retained, so a new device receives them even when its peers are offline; if the broker loses them
 they are republished. At a broker that does not send retained messages to new subscriptions, a device asks its
@@ -14,14 +10,12 @@ from __future__ import annotations
 import logging
 import math
 import random
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Lock
 from types import MappingProxyType
-from typing import Final
 
 from edge_daemon.config.topic_names import FLEET_ROOT
 from edge_daemon.domain.events import FleetSnapshot
@@ -30,13 +24,20 @@ from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner, RejectionReason, decode_message
 from edge_daemon.mqtt.fleet_limits import FleetLimits
+from edge_daemon.mqtt.fleet_topics import (
+    ASK,
+    LIVE_SET,
+    ask_topic,
+    fleet_filters,
+    fleet_topic,
+    parse_fleet_topic,
+)
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
 
-ROOT = FLEET_ROOT
 WINDOW = 4
 """Maximum number of unacknowledged chunks, so that labels don't queue behind them."""
 
@@ -65,11 +66,6 @@ _WARNINGS: Mapping[RejectionReason, str] = {
     "space": "%r has another model, model.features, model.crop or model.delegate than this device, so its"
     " examples can't be used (%s)",
 }
-_LIVE_SET: Final = "roll"
-_ASK: Final = "ask"
-_TOPIC = re.compile(
-    rf"{ROOT}/([A-Za-z0-9_.-]{{1,64}})/([A-Za-z0-9_.-]{{1,64}})/({_LIVE_SET}|{_ASK}|\d{{1,5}})"
-)
 _HEADER_BYTES = 64
 
 
@@ -98,10 +94,11 @@ class FleetLink:
         self._lock = Lock()
         self._pending: FleetSnapshot | None = None
         self._current: FleetSnapshot | None = None
+        self._chunk_limit = CHUNK_BYTES
         self._chunks = Chunks()
         self._unsent: dict[str, None] = {}
-        self._in_flight: dict[int, str] = {}
-        """Topics of the unacknowledged messages by packet id."""
+        self._in_flight: dict[int, Message] = {}
+        """Unacknowledged messages by packet id."""
         self._deferral = Backoff(DEFERRAL_S, _MAX_DEFERRAL_S)
         self._deferred_until_s = -math.inf
         self._sent_hashes: deque[int] = deque(maxlen=_MAX_SENT_HASHES)
@@ -115,7 +112,7 @@ class FleetLink:
         if signer is not None:
             for each, number in former.items():
                 record = signer.sign_live_set(each, LiveSet(number, frozenset()))
-                self._former_live_sets[self._topic(_LIVE_SET, each)] = pack_records([record])
+                self._former_live_sets[self._topic(LIVE_SET, each)] = pack_records([record])
         self._monotonic = monotonic
 
     @property
@@ -138,14 +135,18 @@ class FleetLink:
         limit = CHUNK_BYTES
         if max_packet is not None:
             group = self._signer.group if self._signer else ""
-            topic = len(f"{ROOT}/{group}/{self._device}/{_LIVE_SET}".encode())
+            topic = len(fleet_topic(group, self._device, LIVE_SET).encode())
             limit = min(limit, max_packet - topic - _HEADER_BYTES)
-        self._chunks = Chunks(limit)
         self._unsent = dict.fromkeys(self._former_live_sets)
         self._in_flight.clear()
         self._deferred_until_s = -math.inf
         self._must_ask = False
         self._receive_queue.connected()
+        self._pack(limit)
+
+    def _pack(self, limit: int) -> None:
+        """Pack all records again, into chunks of at most `limit` bytes."""
+        self._chunk_limit, self._chunks = limit, Chunks(limit)
         with self._lock:
             self._pending, self._current = self._pending or self._current, None
 
@@ -175,9 +176,9 @@ class FleetLink:
         self._sent_hashes.append(hash(payload))
         return Message(topic, payload, qos=1, retain=True)
 
-    def sent(self, mid: int, topic: str) -> None:
+    def sent(self, mid: int, message: Message) -> None:
         """Record the packet id of a sent message until it is acknowledged."""
-        self._in_flight[mid] = topic
+        self._in_flight[mid] = message
 
     def acknowledged(self, mid: int) -> None:
         """Handle an acknowledgement; packet ids of other messages are ignored."""
@@ -186,15 +187,24 @@ class FleetLink:
 
     def defer(self, mid: int) -> None:
         """Send a message again that the broker can't take now, after a pause for all messages."""
-        topic = self._in_flight.pop(mid, None)
-        if topic is None:
+        message = self._in_flight.pop(mid, None)
+        if message is None:
             return
         if (now_s := self._monotonic()) >= self._deferred_until_s:  # once for all that were in flight
             self._deferred_until_s = now_s + self._deferral.next_s()
-        if topic.endswith(f"/{_ASK}"):
-            self._must_ask = True
+        if message.retain:
+            self._unsent[message.topic] = None
         else:
-            self._unsent[topic] = None
+            self._must_ask = True
+
+    def rejected_as_too_large(self, mid: int) -> None:
+        """Pack the records into chunks of half the size, if the broker takes no chunk of this size."""
+        message = self._in_flight.pop(mid, None)
+        if message is None or not message.topic.rpartition("/")[2].isdecimal():
+            return  # the live set is one record
+        limit = len(message.payload) // 2
+        if limit < self._chunk_limit:  # else it is a single record, or an earlier chunk was as large
+            self._pack(limit)
 
     def must_resubscribe(self) -> bool:
         """Return once whether to request all messages: some were dropped or exceeded the queue."""
@@ -206,13 +216,13 @@ class FleetLink:
 
     def handle(self, incoming: Incoming) -> bool:
         """Process a message and return True if its topic is the fleet's. Invalid fleet topics are ignored."""
-        if not incoming.topic.startswith(f"{ROOT}/"):
+        if not incoming.topic.startswith(f"{FLEET_ROOT}/"):
             return False
-        if (levels := _TOPIC.fullmatch(incoming.topic)) is None:
+        if (levels := parse_fleet_topic(incoming.topic)) is None:
             return True
-        group, device, name = levels.groups()
+        group, device, name = levels
         in_group = self._signer is not None and group == self._signer.group
-        if name == _ASK:
+        if name == ASK:
             if in_group and device != self._device and incoming.payload and not incoming.retained:
                 self._handle_request(device, incoming)
         elif device == self._device:
@@ -220,7 +230,7 @@ class FleetLink:
                 self._reconcile_own(incoming, in_group)
         elif in_group and incoming.payload:
             self._receive(device, incoming)
-        elif in_group and name == _LIVE_SET:
+        elif in_group and name == LIVE_SET:
             self._receive_queue.mark_absent(device)
         return True
 
@@ -241,7 +251,7 @@ class FleetLink:
         if self._resend_s is None or now_s < self._resend_s:
             return
         self._resend_s, self._resent_s = None, now_s
-        for name in (_LIVE_SET, *map(str, range(len(self._chunks)))):
+        for name in (LIVE_SET, *map(str, range(len(self._chunks)))):
             self._unsent[self._topic(name)] = None
         self._unsent |= dict.fromkeys(self._former_live_sets)
 
@@ -256,7 +266,7 @@ class FleetLink:
             self._unsent.pop(incoming.topic, None)
         elif len(self._unsent) < MAX_STALE:
             self._unsent[incoming.topic] = None
-        if in_group and self._signer is not None and incoming.topic == self._topic(_LIVE_SET):
+        if in_group and self._signer is not None and incoming.topic == self._topic(LIVE_SET):
             payload_hash = hash(incoming.payload)
             message = decode_message(self._signer, self._device, incoming.payload)
             unchanged = self._receive_queue.is_unchanged(incoming.topic, payload_hash)
@@ -308,14 +318,14 @@ class FleetLink:
         if pending is None:
             return
         if self._current is None or pending.live_set != self._current.live_set:
-            self._unsent[self._topic(_LIVE_SET)] = None
+            self._unsent[self._topic(LIVE_SET)] = None
         for chunk in sorted(self._chunks.update(pending.records)):
             self._unsent[self._topic(str(chunk))] = None
         self._current = pending
 
     def _topic(self, name: str, device: str | None = None) -> str:
         assert self._signer is not None
-        return f"{ROOT}/{self._signer.group}/{device or self._device}/{name}"
+        return fleet_topic(self._signer.group, device or self._device, name)
 
     def _payload(self, topic: str) -> bytes:
         """Return the current payload of a topic of ours; empty for a topic that is not in use."""
@@ -324,20 +334,9 @@ class FleetLink:
         if self._current is None or self._signer is None:
             return b""
         above, _, name = topic.rpartition("/")
-        if f"{above}/{_LIVE_SET}" != self._topic(_LIVE_SET):
+        if f"{above}/{LIVE_SET}" != self._topic(LIVE_SET):
             return b""
-        if name == _LIVE_SET:
+        if name == LIVE_SET:
             return pack_records([self._current.live_set])
         names = [str(chunk) for chunk in range(len(self._chunks))]
         return self._chunks.payload(names.index(name)) if name in names else b""
-
-
-def fleet_filters(device: str, group: str | None) -> tuple[str, ...]:
-    """Return the topic filters of a device: its own topics in every group, and all topics of its group."""
-    own = f"{ROOT}/+/{device}/+"
-    return (own,) if group is None else (own, f"{ROOT}/{group}/+/+")
-
-
-def ask_topic(device: str, group: str) -> str:
-    """Return the topic of a device's requests for all records; peers ignore an empty one."""
-    return f"{ROOT}/{group}/{device}/{_ASK}"

@@ -103,7 +103,7 @@ class Sender:
             self._estimator.rejected_as_too_large(mid)
             self._outbox.retry(mid)
             if self._fleet is not None:
-                self._fleet.acknowledged(mid)
+                self._fleet.rejected_as_too_large(mid)
 
     @property
     def poll_timeout_s(self) -> float:
@@ -184,7 +184,7 @@ class Sender:
         message = self._estimator.reduce(queued)
         mid = None if message is None else self._publish_tracked(connection, message)
         if mid is not None:
-            self._fleet.sent(mid, queued.topic)
+            self._fleet.sent(mid, queued)
         return True
 
     def _publish_tracked(self, connection: Connection, message: Message) -> int | None:

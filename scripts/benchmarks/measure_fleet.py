@@ -26,7 +26,8 @@ from edge_daemon.fleet.chunks import Chunks, pack_records
 from edge_daemon.fleet.records import RecordSigner, dequantise, quantise
 from edge_daemon.fleet.sync import FleetSync
 from edge_daemon.learning.open_set_classifier import make_classifier
-from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
+from edge_daemon.mqtt.fleet_link import FleetLink
+from edge_daemon.mqtt.fleet_topics import fleet_topic
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.testing import ColourEmbedder
@@ -120,7 +121,7 @@ def catch_up(snapshot: events.FleetSnapshot, device: Device) -> tuple[float, flo
     chunks.update(snapshot.records)
     payloads = [pack_records([snapshot.live_set]), *(chunks.payload(chunk) for chunk in range(len(chunks)))]
     for number, payload in enumerate(payloads):
-        device.link.handle(Incoming(f"{ROOT}/g/old/{number}", payload, retained=True))
+        device.link.handle(Incoming(fleet_topic("g", "old", str(number)), payload, retained=True))
     begun, longest = time.perf_counter(), 0.0
     while accepted(device) < len(snapshot.records):
         step = time.thread_time()

@@ -19,7 +19,8 @@ from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.mqtt.bridge import build_bridge
 from edge_daemon.mqtt.client import Connection
 from edge_daemon.mqtt.discovery_publisher import DiscoveryPublisher
-from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
+from edge_daemon.mqtt.fleet_link import FleetLink
+from edge_daemon.mqtt.fleet_topics import fleet_topic
 from edge_daemon.mqtt.home_assistant import Discovery
 from edge_daemon.mqtt.incoming import DuplicateDeviceDetector
 from edge_daemon.mqtt.message import Incoming
@@ -32,7 +33,7 @@ from tests.harness.mqtt_harness import TestClock, info, wait_until
 TOPICS = device_topics("b", "x", ["frame"])
 DISCOVERY = Discovery(TOPICS, info("x"), "homeassistant")
 ANNOUNCED = DISCOVERY.announcement(["cat"], {}).payload
-FLEET = [f"{ROOT}/{SIGNER.group}/{device}/{name}" for device in ("x", "peer") for name in ("roll", "0", "a")]
+FLEET = [fleet_topic(SIGNER.group, device, name) for device in ("x", "peer") for name in ("roll", "0", "a")]
 SUBSCRIBED = [
     DISCOVERY.topic,
     DISCOVERY.birth_topic,
