@@ -43,7 +43,7 @@ def parse_range(text: str) -> InputRange:
     """Parse `-1..1`, `0..255`, or three such ranges separated by commas. Raises ModelError."""
     matches = [_TEXT.fullmatch(part.strip()) for part in text.split(",")]
     pairs = [(float(match[1]), float(match[2])) for match in matches if match]
-    if len(pairs) != len(matches) or len(pairs) not in (1, 3) or any(low == high for low, high in pairs):
+    if len(pairs) != len(matches) or len(pairs) not in (1, 3) or not _are_ranges(pairs):
         raise ModelError(
             f"'{text}' is no input range; write the values of black..white in training, such as 0..255"
         )
@@ -61,9 +61,16 @@ def range_of_normalisation(mean: Sequence[float], std: Sequence[float]) -> Input
     if not all(map(math.isfinite, [*mean, *std])) or min(std) <= 0:
         return None
     means, deviations = list(mean) * (count // len(mean)), list(std) * (count // len(std))
-    pairs = list(zip(means, deviations, strict=True))
-    found = _simplest([(0 - mean) / std for mean, std in pairs], [(255 - mean) / std for mean, std in pairs])
+    pairs = [((0 - mean) / std, (255 - mean) / std) for mean, std in zip(means, deviations, strict=True)]
+    if not _are_ranges(pairs):
+        return None
+    found = _simplest([black for black, _ in pairs], [white for _, white in pairs])
     return next((known for known in CONVENTIONS if distance(found, known) <= _SNAP), found)
+
+
+def _are_ranges(pairs: Sequence[tuple[float, float]]) -> bool:
+    """Return whether black and white differ by a finite number in each pair; 1e999 is infinite."""
+    return all(black != white and math.isfinite(white - black) for black, white in pairs)
 
 
 def distance(one: InputRange, known: InputRange) -> float:

@@ -15,7 +15,10 @@ def test_three_equal_channels_are_one_range() -> None:
     assert parse_range("0..1,0..1,0..1") == InputRange((0.0,), (1.0,))
 
 
-@pytest.mark.parametrize("text", ["", "255", "0..", "a..b", "3..3", "0..1,0..1", "nan..1", "0..1;2"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "255", "0..", "a..b", "3..3", "0..1,0..1", "nan..1", "0..1;2", "0..1e999", "-1e308..1e308"],
+)
 def test_an_invalid_range_is_named_with_a_valid_one(text: str) -> None:
     with pytest.raises(ModelError, match=r"is no input range; write .* such as 0\.\.255"):
         parse_range(text)
@@ -50,6 +53,7 @@ def test_means_of_three_channels_stay_separate() -> None:
         ([0.0], [0.0]),
         ([0.0], [-1.0]),
         ([float("nan")], [1.0]),
+        ([0.0], [1e-320]),
         ([0.0] * 2, [1.0] * 2),
     ],
 )
