@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,6 @@ class FrameCopies:
         rng = np.random.default_rng(zlib.crc32(str(path.name).encode()))
         embeddings = []
         for _ in range(COPIES):
-            try:
+            with suppress(EmbeddingError):
                 embeddings.append(self._embed(augmented_copy(image, rng)))
-            except EmbeddingError:
-                continue
         return embeddings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,12 +64,19 @@ class ObjectEmbeddings:
         return self._views[key]
 
     def copies(self, frame: SessionFrame, reference: SceneReference) -> Sequence[Vector]:
-        """Return the embeddings of the copies of a frame's object in other scenes."""
+        """Return the embeddings of the copies of a frame's object in other scenes.
+
+        A copy that the model can't embed is left out, as on a device.
+        """
         key = (frame.path, id(reference))
         if key not in self._copies:
             image, view = read_image(frame.path), self.view(frame, reference).view
             rng = np.random.default_rng(0)
-            self._copies[key] = [self._embedder.embed_copy(image, view, rng) for _ in range(COPIES)]
+            embeddings = []
+            for _ in range(COPIES):
+                with suppress(EmbeddingError):
+                    embeddings.append(self._embedder.embed_copy(image, view, rng))
+            self._copies[key] = embeddings
         return self._copies[key]
 
     def _look(self, image: Image, view: ObjectView) -> View:

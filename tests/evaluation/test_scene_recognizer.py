@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge_daemon.app.model_factory import build_object_embedder
+from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.evaluation.scene_recognizer import ObjectEmbeddings, SceneRecognizer
 from edge_daemon.evaluation.session_set import Session, SessionFrame, find_sessions, read_sessions
 from edge_daemon.imaging.image_io import encode_png
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.learning.object_classifier import make_object_classifier
+from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.fixed_camera import FixedCamera, Thing
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
 
 THINGS: tuple[Thing, ...] = ("disc", "square", "grey disc")
 
@@ -119,3 +127,18 @@ def test_scene_pictures_of_two_sizes_are_refused_with_their_reason(
     recognizer.observe(SessionFrame(path, sessions[0].scene[0].embedding, is_scene=True))
     with pytest.raises(ValueError, match="differ in size"):
         recognizer.predict(sessions[0].frames["disc"][0])
+
+
+def test_a_copy_that_the_model_can_not_embed_is_left_out(
+    embedder: TfliteEmbedder, sessions: list[Session]
+) -> None:
+    calls = itertools.count()
+
+    def embed(image: Image) -> Vector:
+        if next(calls) % 2:
+            raise EmbeddingError("the output is all zeros")
+        return embedder.embed(image)
+
+    embeddings = ObjectEmbeddings(ObjectEmbedder(embed))
+    reference = embeddings.reference(sessions[0].scene[:3])
+    assert len(embeddings.copies(sessions[0].frames["disc"][0], reference)) == COPIES // 2
