@@ -21,7 +21,7 @@ from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
 from edge_daemon.benchmark.statistics import frame_size
 from edge_daemon.benchmark.taught_store import fill_store
-from edge_daemon.cli.option_values import read_count
+from edge_daemon.cli.option_values import read_count, read_path
 from edge_daemon.cli.progress import Steps, erase_line
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted
@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--examples", type=read_count, default=1000, metavar="N", help="stored examples (default 1000)"
     )
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="append the figures, with commit and machine, to a CSV file"
+        "--csv",
+        type=read_path,
+        metavar="FILE",
+        help="append the figures, with commit and machine, to a CSV file",
     )
     parser.add_argument(
         "--boot",

@@ -16,7 +16,7 @@ from edge_daemon.app.model_factory import build_embedder, choose_features, model
 from edge_daemon.app.region_factory import build_regions
 from edge_daemon.camera.frame_readers import is_motion_jpeg
 from edge_daemon.cli.config import note
-from edge_daemon.cli.option_values import read_count, read_model, read_seconds
+from edge_daemon.cli.option_values import read_count, read_model, read_path, read_seconds
 from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.counted import counted, percent
@@ -39,14 +39,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture or video to classify")
+    parser.add_argument(
+        "image", nargs="+", type=read_path, metavar="IMAGE", help="picture or video to classify"
+    )
     parser.add_argument(
         "--model",
         type=read_model,
         metavar="M",
         help="model name or .tflite file; without --store, classify by the model's own classes",
     )
-    parser.add_argument("--store", metavar="S", help="store of the examples (default: store.path)")
+    parser.add_argument(
+        "--store", type=read_path, metavar="S", help="store of the examples (default: store.path)"
+    )
     parser.add_argument(
         "--topk",
         type=read_count,
@@ -223,7 +227,7 @@ def _no_examples_note(store: ExampleStore) -> str:
 def _overrides(args: argparse.Namespace) -> list[str]:
     """Return the options as overrides. A model without a store classifies by its own classes."""
     overrides = [f"model.name={json.dumps(args.model)}"] if args.model else []
-    overrides += [f"store.path={json.dumps(args.store)}"] if args.store else []
+    overrides += [f"store.path={json.dumps(str(args.store))}"] if args.store else []
     if args.model and not args.store:
         overrides += ["classifier.type=pretrained", "classifier.unknown=off"]
     return [*overrides, *args.set]

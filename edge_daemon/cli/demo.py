@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge_daemon.app.build import build
 from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.cli.option_values import read_model
 from edge_daemon.config.camera import SyntheticOptions
 from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import Config, load_config
@@ -33,7 +34,7 @@ OFFLINE_TIMEOUT_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--model", metavar="M", help="model name or .tflite file")
+    parser.add_argument("--model", type=read_model, metavar="M", help="model name or .tflite file")
 
 
 def run(args: argparse.Namespace) -> int:

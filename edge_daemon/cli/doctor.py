@@ -7,13 +7,12 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from edge_daemon.cli.checks.all import CHECKS, run_checks
 from edge_daemon.cli.checks.camera import PICTURE_MARK
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.doctor_report import REPORT_MARK, write_report
-from edge_daemon.cli.option_values import read_seconds
+from edge_daemon.cli.option_values import read_path, read_seconds
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.atomic_file import check_rewritten_file
@@ -34,10 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="skip a check, such as camera; repeatable",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write all findings, without secrets, for a bug report"
+        "--report",
+        type=read_path,
+        metavar="FILE",
+        help="write all findings, without secrets, for a bug report",
     )
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="write a picture of the camera, as a JPEG"
+        "--picture", type=read_path, metavar="FILE", help="write a picture of the camera, as a JPEG"
     )
     parser.add_argument(
         "--buttons",

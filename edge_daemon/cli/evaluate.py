@@ -23,7 +23,7 @@ from edge_daemon.cli.config import note
 from edge_daemon.cli.evaluation_options import check_options
 from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
-from edge_daemon.cli.option_values import read_count, read_model
+from edge_daemon.cli.option_values import read_count, read_model, read_path
 from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, parse_teach
@@ -54,7 +54,13 @@ _NEAR_NEEDS = "--unknown holds out each label in turn, which needs three labels"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    add("directory", nargs="?", type=Path, metavar="DIR", help="folder of label folders (default: the store)")
+    add(
+        "directory",
+        nargs="?",
+        type=read_path,
+        metavar="DIR",
+        help="folder of label folders (default: the store)",
+    )
     add(
         "--shots",
         type=read_shots,
@@ -79,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--unknown", action="store_true", help="measure the rejection of unknown objects")
     add(
         "--far",
-        type=Path,
+        type=read_path,
         metavar="DIR",
         help="with --unknown or --sessions: pictures of quite different objects, in label folders",
     )
@@ -88,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare the device's own evaluation with the accuracy on held-out pictures",
     )
-    add("--report", type=Path, metavar="FILE", help="write an HTML page with pictures (needs DIR)")
+    add("--report", type=read_path, metavar="FILE", help="write an HTML page with pictures (needs DIR)")
     add("--tune", action="store_true", help="recommend classifier, k, metric and vote by cross-validation")
     add(
         "--sessions",

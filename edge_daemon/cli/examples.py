@@ -18,7 +18,7 @@ from edge_daemon.cli.example_list import print_row, run_list
 from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte, warn_of_other_models
 from edge_daemon.cli.main import add_action
-from edge_daemon.cli.option_values import read_rename
+from edge_daemon.cli.option_values import read_path, read_rename
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.store_warnings import warn_of_store
 from edge_daemon.config.panel import label_uses
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     add = add_action(actions, "add", _add, "teach pictures as examples of a label")
     add.add_argument("label", metavar="LABEL", help="label of all these pictures")
-    add.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to teach")
+    add.add_argument("image", nargs="+", type=read_path, metavar="IMAGE", help="picture to teach")
     _add_region(add)
     import_ = add_action(
         actions,
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _import,
         "import label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or an archive",
     )
-    import_.add_argument("path", type=Path, metavar="PATH", help="folder or file to import")
+    import_.add_argument("path", type=read_path, metavar="PATH", help="folder or file to import")
     import_.add_argument(
         "--rename",
         type=read_rename,
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _export,
         "write NAME.zip (complete), NAME.json (ml5/tfjs) or a folder (pictures only)",
     )
-    export.add_argument("path", type=Path, metavar="PATH", help="file or folder to write")
+    export.add_argument("path", type=read_path, metavar="PATH", help="file or folder to write")
     export.add_argument(
         "--form", choices=["ml5", "tfjs"], default="ml5", help="format of the JSON (default: ml5)"
     )
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _salvage,
         "import the readable examples of a damaged store, such as NAME.corrupt-TIME",
     )
-    salvage.add_argument("file", type=Path, metavar="FILE")
+    salvage.add_argument("file", type=read_path, metavar="FILE")
     add_action(
         actions, "reembed", _reembed, "embed examples again with the configured model, from their thumbnails"
     )

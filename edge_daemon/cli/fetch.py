@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from edge_daemon.cli.followed_device import followed_topics
+from edge_daemon.cli.option_values import read_path
 from edge_daemon.cli.progress import draw_transfer
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import Config
@@ -49,7 +50,9 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the action's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("file", type=Path, metavar="FILE", help="the archive to write, such as tray-1.zip")
+    parser.add_argument(
+        "file", type=read_path, metavar="FILE", help="the archive to write, such as tray-1.zip"
+    )
     parser.add_argument("--device", metavar="ID", help="another device at this broker (default: this one)")
 
 

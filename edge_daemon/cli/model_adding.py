@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from edge_daemon.cli.config import note
+from edge_daemon.cli.option_values import read_model, read_path
 from edge_daemon.cli.progress import draw_transfer
 from edge_daemon.cli.store_warnings import is_beside_service
 from edge_daemon.config.schema import load_config
@@ -33,6 +34,7 @@ def declare_add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `models add`."""
     parser.add_argument(
         "path",
+        type=read_model,
         metavar="PATH|URL",
         help="zip, folder, .tflite file, or a TensorFlow.js model.json; or the http(s) address of one",
     )
@@ -46,13 +48,13 @@ def declare_add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
-        type=Path,
+        type=read_path,
         metavar="FILE",
         help="the model's class names, one per line (default: those beside or inside it)",
     )
     parser.add_argument(
         "--calibrate",
-        type=Path,
+        type=read_path,
         metavar="DIR",
         help="for a model.json: 8-bit weights, calibrated with these pictures",
     )

@@ -16,6 +16,7 @@ from edge_daemon.app.model_factory import build_embedder, configured_model, mode
 from edge_daemon.board.process import daemon_process
 from edge_daemon.cli.config import note
 from edge_daemon.cli.model_pull import add_source_argument, pull
+from edge_daemon.cli.option_values import read_model
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.hidden_paths import hidden_folder
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
@@ -62,7 +63,9 @@ def add_recommend_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the action's arguments."""
-    parser.add_argument("name", metavar="NAME", help="a name of `models list`, or a .tflite file")
+    parser.add_argument(
+        "name", type=read_model, metavar="NAME", help="a name of `models list`, or a .tflite file"
+    )
     parser.add_argument("--offline", action="store_true", help="use the model only if it is on this disk")
     parser.add_argument(
         "--partial", action="store_true", help="use the model even if some examples can't be embedded again"
@@ -146,8 +149,8 @@ def _config_file(loaded: LoadedConfig, name: str) -> Path:
     if loaded.path is None:
         command = f"{program_as_root()} config set {shlex.quote(f'model.name={name}')}"
         raise ConfigError(
-            f"there is no configuration file to change; make {DEFAULT_PATH} with `{command}`, or name another "
-            "file with --config"
+            f"there is no configuration file to change; make {DEFAULT_PATH} with `{command}`, "
+            "or name another file with --config"
         )
     location = loaded.source.locations.get(("model", "name"))
     if location is not None and location.where == OVERRIDE:

@@ -21,6 +21,7 @@ from edge_daemon.cli.model_choice import (
 )
 from edge_daemon.cli.model_pull import add_pull_arguments, megabytes, run_pull
 from edge_daemon.cli.model_report import run_inspect
+from edge_daemon.cli.option_values import read_model
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import registry
@@ -49,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect_parser = add_action(
         actions, "inspect", run_inspect, "report a model's file, speed on this machine, accuracy and origin"
     )
-    inspect_parser.add_argument("file", metavar="FILE", help="a .tflite file, or a name of `models list`")
+    inspect_parser.add_argument(
+        "file", type=read_model, metavar="FILE", help="a .tflite file, or a name of `models list`"
+    )
     add_text = "add a model to the model folder: a file, an export, or a web address"
     declare_add_arguments(add_action(actions, "add", add_model, add_text))
 

@@ -33,16 +33,19 @@ def read_count(text: str) -> int:
 
 
 def read_path(text: str) -> Path:
-    """Read the path of a file. Raises ArgumentTypeError for an empty one, which would be the folder."""
+    """Read the path of a file or folder.
+
+    Raises ArgumentTypeError for an empty one, as of an unset variable, which would be the working folder.
+    """
     if not text:
-        raise argparse.ArgumentTypeError("the path of a file is missing")
+        raise argparse.ArgumentTypeError("the path is missing; is the variable set?")
     return Path(text)
 
 
 def read_model(text: str) -> str:
-    """Read the name or path of a model. Raises ArgumentTypeError for an empty one (an unset variable)."""
+    """Read the name, path or address of a model. Raises ArgumentTypeError for an empty one."""
     if not text:
-        raise argparse.ArgumentTypeError("the name of a model is missing")
+        raise argparse.ArgumentTypeError("the model is missing; is the variable set?")
     return text
 
 

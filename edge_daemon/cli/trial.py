@@ -17,6 +17,7 @@ from edge_daemon.app.build import build
 from edge_daemon.app.preflight import Prepared, preflight
 from edge_daemon.app.settings_editor import SettingsEditor
 from edge_daemon.app.supervisor import Supervisor
+from edge_daemon.cli.option_values import read_path
 from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.daemon.daemon import Daemon
@@ -32,13 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--pictures", metavar="FOLDER", type=Path, help="show a folder's pictures in turn instead of a camera"
+        "--pictures",
+        metavar="FOLDER",
+        type=read_path,
+        help="show a folder's pictures in turn instead of a camera",
     )
     source.add_argument("--simulated", action="store_true", help="show a drawn tray instead of a camera")
     parser.add_argument(
         "--keep",
         metavar="FILE",
-        type=Path,
+        type=read_path,
         help="keep what is taught in this store, and what is set on the page in FILE.settings.yaml "
         "(default: deleted at the end)",
     )

@@ -170,3 +170,37 @@ def test_an_unknown_argument_shows_the_usage_of_its_command(
     shown = capsys.readouterr().err
     assert shown.startswith(usage)
     assert "unrecognized arguments: " in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["examples", "import", ""],
+        ["examples", "export", ""],
+        ["examples", "add", "cat", ""],
+        ["examples", "salvage", ""],
+        ["examples", "fetch", ""],
+        ["classify", ""],
+        ["classify", "a.jpg", "--store", ""],
+        ["evaluate", ""],
+        ["evaluate", "--far", ""],
+        ["evaluate", "--report", ""],
+        ["models", "add", ""],
+        ["models", "add", "a.tflite", "--labels", ""],
+        ["models", "inspect", ""],
+        ["models", "use", ""],
+        ["try", "--pictures", ""],
+        ["try", "--keep", ""],
+        ["doctor", "--report", ""],
+        ["bench", "--csv", ""],
+        ["demo", "--model", ""],
+        ["run", "--config", ""],
+    ],
+)
+def test_an_empty_path_as_of_an_unset_variable_is_not_the_working_folder(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "is missing; is the variable set?" in capsys.readouterr().err
