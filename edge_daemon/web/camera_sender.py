@@ -25,6 +25,9 @@ STALL_S = 4.0
 _MAX_LATE_S = 2.0
 """A picture that came later after the request may be old; a new one is asked for."""
 
+_MAX_REASON_BYTES = 123
+"""Longest reason of a close (RFC 6455, section 5.5)."""
+
 _JPEG_START = b"\xff\xd8\xff"
 _SEND_S = 5.0
 _TOKEN_S = 10.0
@@ -112,17 +115,17 @@ class CameraSenders:
             async with asyncio.timeout(_TOKEN_S):
                 token = read_body((await socket.receive_text()).encode(), GiveBody).token
         except RequestError as exc:
-            await socket.close(REFUSED, str(exc)[:100])
+            await _refuse(socket, str(exc))
             return
         if not self._is_admitted(token):
             assert self._sender is not None
-            await socket.close(REFUSED, f"the camera of {self._sender.who} is in use")
+            await _refuse(socket, f"the camera of {self._sender.who} is in use")
             return
         sender = self._admit(token, who)
         reason = f"{who} ended its camera; another browser can give its own"
         try:
             reason = await self._receive(socket, sender) or reason
-            await socket.close(REFUSED, reason)
+            await _refuse(socket, reason)
         finally:
             if self._sender is sender:
                 self._sender = None
@@ -177,6 +180,11 @@ class CameraSenders:
             return receiving.result() if receiving.done() else None
         finally:
             receiving.cancel()
+
+
+async def _refuse(socket: SenderSocket, reason: str) -> None:
+    """Close a connection with a reason, which the page shows; a browser does not try again by itself."""
+    await socket.close(REFUSED, reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 def describe_sender(address: str, headers: Mapping[str, str]) -> str:

@@ -281,11 +281,14 @@ def test_a_picture_that_cannot_be_read_is_a_lost_camera(given: GivenSite, pictur
             sender.join()
 
 
-@pytest.mark.parametrize("first", ["", "{}", '{"token": "short"}', "[]"])
-def test_a_sender_without_a_token_is_refused(given: GivenSite, first: str) -> None:
+@pytest.mark.parametrize("first", ["", "{}", '{"token": "short"}', "[]", '{"' + "ä" * 200 + '": 1}'])
+def test_a_sender_without_a_token_is_refused(
+    given: GivenSite, first: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with connect(f"ws://127.0.0.1:{given.port}/camera") as line:
         line.send(first)
         assert _refusal(line).startswith("the request can't be read") or first == ""
+    assert "ERROR" not in {each.levelname for each in caplog.records}
 
 
 def test_giving_needs_the_pages_token_its_host_and_its_origin(tmp_path: Path) -> None:
