@@ -156,7 +156,7 @@ class StoreConnection:
     def _return_to_disk(self) -> None:
         """Replace the store in memory by the file. Raises StoreError while the disk can't be written.
 
-        A file that was there before is not made anew, as when its disk was removed.
+        A file that was there before is not made again, as when its disk was removed.
         """
         if self._disk_error is None:
             return

@@ -69,10 +69,11 @@ def connect_or_replace(path: Path, busy_s: float, now: Callable[[], datetime]) -
 
 
 def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
-    """Replace a corrupt store that no other process uses."""
+    """Replace a corrupt store that no other process uses. A link to it stays: it may lead to another disk."""
     lock = StoreLock(path)
     if other := lock.acquire():
         raise StoreError(f"{damage}; process {other} uses it, stop that one and try again") from damage
+    path = Path(os.path.realpath(path))
     fresh = path.with_name(f".{path.name}.salvage")
     try:
         remove_database(fresh)

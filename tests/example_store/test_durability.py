@@ -196,6 +196,22 @@ def test_a_corrupt_store_is_kept_aside_and_its_readable_examples_stay_in_use(
     assert kept.name in caplog.text
 
 
+def test_a_corrupt_store_is_replaced_on_the_disk_to_which_a_link_leads(tmp_path: Path) -> None:
+    link, path = tmp_path / "link.db", tmp_path / "disk" / "examples.db"
+    path.parent.mkdir()
+    link.symlink_to(path)
+    with ExampleStore(link) as store:
+        for seed in range(20):
+            store.add(unit(seed), "cat", thumbnail=bytes(5000))
+    _damage_middle(path)
+    with ExampleStore.open_or_recover(link) as store:
+        assert store.counts["cat"] >= 15
+    assert link.is_symlink()
+    assert len(list(path.parent.glob("examples.db.corrupt-*"))) == 1
+    with ExampleStore(path) as store:
+        assert store.counts["cat"] >= 15
+
+
 def test_a_second_corrupt_store_of_the_same_second_overwrites_neither(tmp_path: Path) -> None:
     path = tmp_path / "examples.db"
     for number in range(3):
