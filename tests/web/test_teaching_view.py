@@ -41,6 +41,19 @@ def test_a_hold_is_counted_and_taken_back_whole(site: WebHarness, visit: Visit) 
     page.wait_for_function(COUNT_AT_LEAST, arg=5)
 
 
+def test_a_class_may_have_a_name_of_the_script_language(site: WebHarness, visit: Visit) -> None:
+    page = visit("desk").open(site.url)
+    teach_new(page, "gear")
+    open_class(page, "gear")
+    page.fill("#rename-to", "constructor")
+    expect(page.locator("#rename-button")).to_have_text("Rename")
+    page.click("#rename-button")
+    expect(page.locator("#toast")).to_contain_text("“gear” is now “constructor”")
+    open_class(page, "constructor")
+    page.click("#label-delete")
+    expect(page.locator(".class")).to_have_count(0)
+
+
 def test_a_press_that_waits_for_a_locked_store_says_so_and_is_counted_later(
     site: WebHarness, visit: Visit
 ) -> None:

@@ -42,6 +42,7 @@ class Connection extends EventTarget {
     if (typeof data !== "string") return this.#emit("picture", data);
     const message = JSON.parse(data);
     if (message.type === "hello") this.#failures = 0;
+    if (message.counts) Object.setPrototypeOf(message.counts, null); // "constructor" is a label
     this.#emit(message.type, message);
   }
 

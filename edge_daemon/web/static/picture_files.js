@@ -40,12 +40,12 @@ export async function zipContent(file) {
   return { items: withLabels(entries.map((entry) => ({ path: entry.name, read: () => unzip(file, entry) }))) };
 }
 
-// Files of a folder input or a dropped folder: their paths give the labels.
+// Files of a folder: their paths give the labels.
 export const folderItems = (files) => withLabels(files.map(({ path, file }) => ({ path, read: async () => file })));
 
 export const looseItems = (files, label) => files.map((file) => ({ name: file.name, label, read: async () => file }));
 
-// The files of a drop, each with its path; folders are walked.
+// The files of a drop, each with its path.
 export async function droppedFiles(transfer) {
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   const found = [];

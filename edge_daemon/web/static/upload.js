@@ -44,7 +44,7 @@ function skip(name, reason) {
   else if (list.children.length === MAX_NAMED) list.append(make("li", {}, "and more"));
 }
 
-// A device that can't be reached is asked again: a phone may have changed its network.
+// A phone may have changed its network.
 async function sendAgain(path, body, { signal }) {
   for (let tries = 1; ; tries++) {
     try {
