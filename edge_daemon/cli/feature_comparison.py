@@ -12,7 +12,7 @@ from edge_daemon.app.model_factory import build_embedder, build_query_augmentati
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.store_warnings import warn_of_other_store
 from edge_daemon.config.schema import Config
-from edge_daemon.domain.errors import ConfigError, EmbeddingError
+from edge_daemon.domain.errors import ConfigError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation.feature_selection import select_features
 from edge_daemon.example_store.image_folders import find_pictures, read_pictures
@@ -43,8 +43,8 @@ def compare_features(
     indexes = {
         features: EmbeddingIndex(build_query_augmentation(config)) for features, config in configs.items()
     }
-    pictures = list(_from_folder(directory) if directory else _from_store(configs[current]))
-    for number, picture in enumerate(Progress("embedding")(pictures, len(pictures))):
+    pictures = _from_folder(directory) if directory else _from_store(configs[current])
+    for number, picture in enumerate(pictures):  # one at a time: all of them may not fit into the memory
         for features, vector in _embed(embedders, picture).items():
             indexes[features].add(vector, picture.label, number, picture.group)
     if not len(indexes[current]):
@@ -56,17 +56,21 @@ def compare_features(
 
 
 def _from_folder(directory: Path) -> Iterator[_Picture]:
-    for picture, image in read_pictures(find_pictures(directory)):
+    found = find_pictures(directory)
+    for picture, image in read_pictures(Progress("embedding")(found, len(found))):
         yield _Picture(str(picture.path), image, picture.label)
 
 
 def _from_store(config: Config) -> Iterator[_Picture]:
     warn_of_other_store(config, "evaluate")
     with open_store_to_read(config) as store:
-        for example in store:
+        for example in Progress("embedding")(store, sum(store.counts.values())):
             if example.thumbnail:
-                image = read_image(example.thumbnail)
-                yield _Picture(f"example {example.id}", image, example.label, example.group)
+                name = f"example {example.id} ('{example.label}')"
+                try:
+                    yield _Picture(name, read_image(example.thumbnail), example.label, example.group)
+                except ImageError as exc:
+                    log.warning("%s: %s; left out", name, exc)
 
 
 def _embed(embedders: Mapping[str, Embedder], picture: _Picture) -> dict[str, Vector]:
