@@ -24,7 +24,8 @@ from edge_daemon.system.json_input import decode_json
 from edge_daemon.system.printable import printable
 
 _RATE_FRAMES = 30
-_STALE_S = 3.0
+_STALE_S = 5.0
+"""Age at which a result is no longer shown; the slowest camera has a frame every 4 s."""
 _OFFLINE_S = 3.0
 TICK_S = 0.5
 
@@ -93,7 +94,7 @@ class LineWriter:
         self._live = can_redraw(out)
         self._offline = OfflineTimer(topics, monotonic)
         self._availability = "?"
-        self._results: dict[str, dict[str, Any]] = {}
+        self._results: dict[str, tuple[float, dict[str, Any]]] = {}
         self._result_s: deque[float] = deque(maxlen=_RATE_FRAMES)
 
     def write(self, received: Incoming | ConnectionState | None) -> None:
@@ -119,8 +120,9 @@ class LineWriter:
         elif (
             topic.endswith("result") and isinstance(payload, dict) and isinstance(payload.get("region"), str)
         ):
-            self._results[payload["region"]] = payload
-            self._result_s.append(self._monotonic())
+            now = self._monotonic()
+            self._results[payload["region"]] = now, payload
+            self._result_s.append(now)
 
     def _clear(self) -> None:
         self._availability = "?"
@@ -137,12 +139,13 @@ class LineWriter:
             redraw(self._out, printable(self.line()))
 
     def line(self) -> str:
-        """Return the live line; results older than 3 s are not shown."""
-        now = self._monotonic()
-        if self._availability != "online" or not self._result_s or now - self._result_s[-1] > _STALE_S:
+        """Return the live line; results older than 5 s are not shown, such as those of a removed region."""
+        since_s = self._monotonic() - _STALE_S
+        self._results = {name: each for name, each in self._results.items() if each[0] >= since_s}
+        if self._availability != "online" or not self._results:
             state = "no results" if self._availability == "online" else "no state"
             return f"{self._availability}  {state}"
-        parts = [_result(name, result) for name, result in self._results.items()]
+        parts = [_result(name, result) for name, (_, result) in self._results.items()]
         per_s = (len(self._result_s) - 1) / max(self._result_s[-1] - self._result_s[0], 1e-9)
         rate = f"{per_s / len(self._results):.1f}/s" if len(self._result_s) > 1 else ""
         return f"{self._availability}  {'  |  '.join(parts)}  {rate}"

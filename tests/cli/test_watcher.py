@@ -60,9 +60,20 @@ def test_the_line_shows_label_confidence_latency_rate_and_availability(watch: Wa
 def test_results_that_stop_are_not_shown_as_current(watch: Watch) -> None:
     watch.receive("availability", "online")
     watch.results(2)
-    watch.now += 5
+    watch.now += 4
+    assert "cat" in watch.live.line(), "the slowest camera has a frame every 4 s"
+    watch.now += 2
     watch.live.write(None)
     assert watch.live.line() == "online  no results"
+
+
+def test_the_last_result_of_a_removed_region_goes(watch: Watch) -> None:
+    watch.receive("availability", "online")
+    watch.receive("left/result", {**RESULT, "region": "left", "label": "dog"})
+    watch.results(10)
+    assert "left: dog" in watch.live.line()
+    watch.results(50)
+    assert watch.live.line().split() == ["online", "cat", "91", "%", "12", "ms", "10.0/s"]
 
 
 @pytest.mark.parametrize("loss", [ConnectionState(False, "lost the broker"), "offline"])
