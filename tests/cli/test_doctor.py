@@ -152,6 +152,13 @@ def test_a_missing_group_is_a_failure_with_the_command() -> None:
     assert check.hint.startswith("`sudo usermod -aG gpio,video nobody`")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_leds_without_a_button_need_their_group() -> None:
+    _, check = run_check_as_nobody("groups", "camera.type=synthetic", "panel.leds={ready: 26}")
+
+    assert (check.state, check.detail) == ("failed", "not in gpio")
+
+
 def test_root_gets_a_warning_that_the_service_is_not_root(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ from edge_daemon.camera.factory import import_library
 from edge_daemon.camera.picamera import BUFFERS
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.camera import PicameraOptions, V4l2Options
+from edge_daemon.config.panel import pins_in_use
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.clock import SystemClock
@@ -67,7 +68,7 @@ def check_python(
 
 def check_groups(config: Config) -> Check:
     """Compare the groups that the configuration needs with those this user has."""
-    needed = {"gpio"} if config.buttons else set()
+    needed = {"gpio"} if pins_in_use(config.buttons, config.panel.leds) else set()
     needed |= {"video"} if isinstance(config.camera, PicameraOptions | V4l2Options) else set()
     if not needed:
         return Check("groups", "ok", "none needed")
