@@ -224,13 +224,12 @@ class BrokerTrial:
     def _await_acknowledgement(self, action: str, mid: int | None) -> bool:
         """Wait for the acknowledgement of `mid`; return whether it was positive."""
         connection = self._connection
-        acknowledged = self._wait_for(
-            lambda: mid in connection.acknowledged or mid in connection.too_large, _ACKNOWLEDGE_S
-        )
+        answers = (connection.acknowledged, connection.too_large, connection.deferred)
+        has_answer = self._wait_for(lambda: any(mid in mids for mids in answers), _ACKNOWLEDGE_S)
         rejections = [text for text in connection.rejections if text not in self._result.rejections]
         if mid in connection.too_large:
             rejections.append(f"{action}: packet too large")
-        elif not acknowledged:
+        elif not has_answer:
             rejections.append(f"{action}: no answer")
         self._result.rejections.extend(rejections)
         connection.rejections.clear()

@@ -65,8 +65,8 @@ class Connection:
 
     paho's callbacks only fill queues, which the owner empties: `received` messages, `acknowledged` packet
     ids (those of subscriptions included), `too_large` packet ids of messages that the broker rejected as
-    too large, `deferred` those of messages that it can't take now, `rejected` packet ids of other
-    rejections, and `rejections` as text. `window` is the maximum number of unacknowledged messages.
+    too large, `deferred` those of messages and subscriptions that it can't take now, `rejected` those of
+    other rejections, and `rejections` as text. `window` is the maximum number of unacknowledged messages.
     `limits` are those that the broker has announced. `version_rejected`: the broker was reached but did
     not answer as one that supports `version`. `will_rejected`: it ended the connection at a CONNECT; the
     will may be the cause. `end_reason` is the reason of the end, as sent by the broker if it sent one.
@@ -298,7 +298,8 @@ class Connection:
 
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
         self.subscribed = True
-        self.acknowledged.append(mid)
+        is_temporary = any(reason.value in _TEMPORARY for reason in reasons)
+        (self.deferred if is_temporary else self.acknowledged).append(mid)
         self._record_rejections(mid, reasons)
 
     def _record_rejections(self, mid: int, reasons: Any) -> None:

@@ -13,6 +13,7 @@ from edge_daemon.mqtt.client import MAX_POLL_S, Connection
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.outbox import Outbox, QueuedMessage
 from edge_daemon.mqtt.retained_check import RESEND_S, RetainedCheck
+from edge_daemon.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from edge_daemon.mqtt.fleet_link import FleetLink
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _WAITING_POLL_S = 0.1
+_DEFERRAL_S = 1.0
+_MAX_DEFERRAL_S = 30.0
 
 
 class Sender:
@@ -46,12 +49,19 @@ class Sender:
         self._clock = clock
         self._fence_topic = fence_topic
         self._filters: deque[str] = deque()
+        self._subscribing: dict[int, str] = {}
+        """Topic filters of the unacknowledged subscriptions by packet id."""
+        self._deferred_filters: list[str] = []
+        self._subscribe_again_s = 0.0
+        self._deferral = Backoff(_DEFERRAL_S, _MAX_DEFERRAL_S)
         self._missing_logged = False
 
     def connected(self, connection: Connection, filters: Iterable[str]) -> None:
         """Start a connection with its subscriptions."""
         self._estimator.connected(connection.limits, self._clock.monotonic())
         self._filters = deque(filters)
+        self._subscribing.clear()
+        self._deferred_filters.clear()
         if self._fleet is not None:
             self._fleet.connected(self._estimator.limits.max_packet)
             self._filters.extend(self._fleet.filters)
@@ -64,6 +74,7 @@ class Sender:
     def send(self, connection: Connection) -> None:
         """Send all messages that may be sent now."""
         self._check_retained(connection)
+        self._queue_deferred_filters()
         while not connection.write_blocked and not self._must_wait():
             sent = self._subscribe(connection) or self._publish(connection) or self._publish_fleet(connection)
             if not sent:
@@ -86,6 +97,8 @@ class Sender:
             mid = connection.acknowledged.popleft()
             self._estimator.acknowledged(mid)
             self._outbox.acknowledged(mid)
+            if self._subscribing.pop(mid, None) is not None:
+                self._deferral.reset()
             granted = mid not in connection.rejected
             self._retained.acknowledged(mid, granted, self._clock.monotonic())
             connection.rejected.discard(mid)
@@ -95,6 +108,7 @@ class Sender:
             mid = connection.deferred.popleft()
             self._estimator.acknowledged(mid)
             self._outbox.defer(mid, self._clock.monotonic())
+            self._defer_subscription(mid)
             connection.rejected.discard(mid)
             if self._fleet is not None:
                 self._fleet.defer(mid)
@@ -131,9 +145,24 @@ class Sender:
         if self._estimator.reduce(subscription) is not None:
             mid = connection.subscribe(topic_filter, qos=1)
             self._estimator.sent(subscription, mid, self._clock.monotonic())
+            if mid is not None:
+                self._subscribing[mid] = topic_filter
             if topic_filter == self._retained.topic_filter:
                 self._retained.subscribed(mid)
         return True
+
+    def _defer_subscription(self, mid: int) -> None:
+        """Subscribe again later, if it is a subscription that the broker can't grant now."""
+        if (topic_filter := self._subscribing.pop(mid, None)) is None:
+            return
+        if not self._deferred_filters:  # once for all that are refused together
+            self._subscribe_again_s = self._clock.monotonic() + self._deferral.next_s()
+        self._deferred_filters.append(topic_filter)
+
+    def _queue_deferred_filters(self) -> None:
+        if self._deferred_filters and self._clock.monotonic() >= self._subscribe_again_s:
+            self._filters.extend(self._deferred_filters)
+            self._deferred_filters.clear()
 
     def _check_retained(self, connection: Connection) -> None:
         """Check once whether a new subscription receives retained messages; send the state again if not."""

@@ -1,4 +1,4 @@
-"""A broker that refuses publications for a while, as a cluster without a majority does."""
+"""A broker that refuses publications or subscriptions for a while, as a cluster without a majority does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 from tests.harness.unreliable_proxy import Proxy
 
-_PUBLISH = 3
+_PUBLISH, _SUBSCRIBE, _SUBACK = 3, 8, 0x90
 _ANSWERS = {1: 0x40, 2: 0x50}
 """PUBACK and PUBREC, by QoS."""
 
@@ -15,7 +15,7 @@ _ANSWERS = {1: 0x40, 2: 0x50}
 class RefusingProxy(Proxy):
     """Answers PUBLISH of QoS 1 or 2 whose topic ends in `ending` with `reason` (MQTT 5), while there is one.
 
-    All other packets pass. `refused` counts the answers.
+    So it does with SUBSCRIBE. All other packets pass. `refused` counts the answers.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -23,6 +23,7 @@ class RefusingProxy(Proxy):
         self.refused = 0
         self._reason: int | None = None
         self._topic_ending = b""
+        self._subscription_reason: int | None = None
         self._unread: dict[socket.socket, bytearray] = {}
         self._guard = threading.Lock()
 
@@ -30,6 +31,11 @@ class RefusingProxy(Proxy):
         """Start to refuse, or stop with `reason` None."""
         with self._guard:
             self._reason, self._topic_ending = reason, ending.encode()
+
+    def refuse_subscriptions(self, reason: int | None) -> None:
+        """Start to refuse each subscription to one topic filter, or stop with `reason` None."""
+        with self._guard:
+            self._subscription_reason = reason
 
     def _filter(self, sock: socket.socket, data: bytes) -> bytes:
         if sock not in self._clients:
@@ -48,6 +54,9 @@ class RefusingProxy(Proxy):
         return bytes(passed)
 
     def _answer(self, packet: bytes) -> bytes | None:
+        if packet[0] >> 4 == _SUBSCRIBE and self._subscription_reason is not None:
+            mid = packet[_body(packet) :][:2]
+            return bytes((_SUBACK, 4)) + mid + bytes((0, self._subscription_reason))
         kind = _ANSWERS.get(packet[0] >> 1 & 0b11)
         if self._reason is None or packet[0] >> 4 != _PUBLISH or kind is None:
             return None

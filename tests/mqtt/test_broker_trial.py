@@ -18,6 +18,7 @@ from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, label_changed, wait_until
+from tests.harness.refusing_broker import RefusingProxy
 from tests.harness.unreliable_proxy import Proxy
 from tests.mqtt.test_fleet_link import FleetDevice
 
@@ -92,6 +93,14 @@ def test_a_single_topic_that_is_denied_is_found() -> None:
     acl = f"topic readwrite {BASE}/#\ntopic deny {BASE}/event\n"
     with Mosquitto(acl=acl) as broker:
         assert trial(broker).rejections == [f"publishing at {BASE}/event: Not authorized"]
+
+
+def test_a_refusal_for_now_is_an_answer(broker: Mosquitto) -> None:
+    with RefusingProxy(broker.port) as proxy:
+        proxy.refuse_publications(0x83, ending=f"{BASE}/event")
+        options = MqttOptions(host=broker.host, port=proxy.port)
+        result = BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"])).run()
+    assert result.rejections == [f"publishing at {BASE}/event: Implementation specific error"]
 
 
 def test_the_discovery_topic_is_tried_if_enabled() -> None:

@@ -231,6 +231,20 @@ def test_a_too_long_response_becomes_an_error() -> None:
     assert answer["transaction"] == 7
 
 
+def test_a_subscription_that_the_broker_refuses_for_now_is_sent_again(broker: Mosquitto) -> None:
+    with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
+        proxy.refuse_subscriptions(0x83)  # as RabbitMQ without a majority
+        with Device(at(proxy.port)) as device:
+            wait_until(lambda: proxy.refused > 0)
+            proxy.refuse_subscriptions(None)
+
+            def is_executed() -> bool:
+                listener.publish(f"{BASE}/request/undo", b"{}")
+                return bool(device.commands)
+
+            wait_until(is_executed)
+
+
 def test_a_subscription_at_which_the_broker_hangs_up_is_omitted(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
