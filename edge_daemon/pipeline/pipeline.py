@@ -281,11 +281,11 @@ class Pipeline:
             yield from self._changes.make(command, execute)
             return
         learned = None if self._scenes is None else self._scenes.undoable
-        changed = self._changes.latest(0 if learned is None else learned.number)
-        label = self._labeller.latest_waiting
-        if self._scenes is not None and self._scenes.waiting > max(label, changed):
+        changed = self._changes.latest_undoable(0 if learned is None else learned.number)
+        pressed = self._labeller.latest_waiting
+        if self._scenes is not None and self._scenes.press_number > max(pressed, changed):
             yield from self._scenes.withdraw(command)
-        elif label > changed:
+        elif pressed > changed:
             if not (yield from self._labeller.withdraw_latest(command)):
                 yield from self._changes.make(command, execute)
         else:

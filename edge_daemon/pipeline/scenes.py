@@ -131,7 +131,7 @@ class Scenes:
         return [] if press is None else [press.command]
 
     @property
-    def waiting(self) -> int:
+    def press_number(self) -> int:
         """Number of the press in progress; 0 without one."""
         return 0 if self._press is None else self._press.number
 
@@ -198,7 +198,7 @@ class Scenes:
             with self._transaction():
                 stored = {name: self._scenes[name].store(each) for name, each in press.learned.items()}
         except StoreError as exc:
-            if not isinstance(exc, LockedStoreError) or press.wait.ends_with(exc):
+            if not isinstance(exc, LockedStoreError) or press.wait.is_over(exc):
                 yield self._abandon(press, exc)
             return
         press.learned = stored

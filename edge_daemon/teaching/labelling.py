@@ -168,7 +168,7 @@ class Labeller:
         presses = [each.command for each in self._pending.pop_latest()]
         for press in presses:
             yield CommandReply(press, error="undone before a frame followed the press", withdrawn=True)
-        if self._changes.ends_with(presses[0].group):
+        if self._changes.next_undo_includes(presses[0].group):
             return False
         text = f"{counted(len(presses), 'press', 'presses')} of '{presses[0].label}' withdrawn"
         yield CommandReply(command, data={"text": text})

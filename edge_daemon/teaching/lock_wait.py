@@ -25,8 +25,8 @@ class LockWait:
         self._started_s = clock.monotonic()
         self._is_logged = False
 
-    def ends_with(self, exc: Exception) -> bool:
-        """Return whether the command is to be refused for this error, after another try that met the lock."""
+    def is_over(self, exc: Exception) -> bool:
+        """Return whether the command is refused with `exc`, the error of another try; log a long wait."""
         waited_s = self._clock.monotonic() - self._started_s
         if waited_s >= _WARNING_S and not self._is_logged:
             self._is_logged = True

@@ -98,8 +98,8 @@ class PendingChanges:
         """Highest number of the changes of the examples that were made and not undone; 0 without one."""
         return self._order.latest_made
 
-    def latest(self, scene_press: int) -> int:
-        """Return the highest number that an undo finds once the waiting commands are done; 0 without one.
+    def latest_undoable(self, scene_press: int) -> int:
+        """Return the highest number of what an undo finds once the waiting commands are done; 0 without one.
 
         `scene_press` is the number of the scene press that can be undone, 0 without one.
         """
@@ -107,7 +107,7 @@ class PendingChanges:
         changes, scene_press = self._after_waiting(scene_press)
         return max(scene_press, _highest(changes))
 
-    def ends_with(self, key: str) -> bool:
+    def next_undo_includes(self, key: str) -> bool:
         """Return whether the next undo takes back the burst or batch with this key, or a part of it."""
         changes, _ = self._after_waiting(0)
         return bool(key and changes and changes[-1].key == key)
@@ -166,7 +166,7 @@ class PendingChanges:
                 self._check_undo(change)
                 happened = list(self._attempt(change))
             except EdgeError as exc:
-                if isinstance(exc, LockedStoreError) and not change.wait.ends_with(exc):
+                if isinstance(exc, LockedStoreError) and not change.wait.is_over(exc):
                     return
                 happened, is_refused = [error_reply(change.command, exc)], True
             self._pending.popleft()

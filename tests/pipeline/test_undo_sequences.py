@@ -85,7 +85,7 @@ class Sequence:
         self._entries.append(Entry(label, added=2))
 
     def scene(self) -> None:
-        if not self._table.scenes.waiting:
+        if not self._table.scenes.press_number:
             command = self._table.press_scene()
             self._run(command)
             self._entries.append(Entry(scene=command))
@@ -149,7 +149,7 @@ class Sequence:
         """Only the latest scene that was learned can be undone."""
         scenes = self._table.scenes
         kept = scenes.undoable.command if scenes.undoable else None
-        if not scenes.waiting:
+        if not scenes.press_number:
             self._entries = [each for each in self._entries if each.scene is None or each.scene is kept]
 
     def _counts(self) -> Counter[str]:
