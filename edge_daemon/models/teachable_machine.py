@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from edge_daemon.models.class_names import (
 )
 from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
 from edge_daemon.models.part_file import PartFile, check_model_folder
+from edge_daemon.system.disk import temporary_folder
 from edge_daemon.system.file_owner import as_owner_of
 from edge_daemon.system.sqlite import free_name
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -86,7 +86,7 @@ def add(
 
     `labels` is a label file that replaces the model's own labels, `values` the model's input range.
     Raises ArchiveError for an invalid export. Raises ModelError for an unusable model, for labels that don't
-    match, and when another model has that name. Nothing is kept then.
+    match, and when another model has that name; OutputError without room for a trial. Nothing is kept then.
     """
     chosen = check_name((name or source.name).removesuffix(".zip").removesuffix(".tflite"))
     export = open_export(source)
@@ -99,13 +99,21 @@ def add(
         if target.exists() and target.read_bytes() != content:
             raise ModelError(f"{target} is another model; choose a name with --name")
         # Not in the model folder: its owner could replace any file in it by a link.
-        with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as temporary:
-            trial = Path(temporary) / PurePosixPath(member).name
-            trial.write_bytes(content)
-            _declare_range(trial, export, member, values)
+        with temporary_folder() as temporary:
+            trial = temporary / PurePosixPath(member).name
+            _write_trial(trial, content, export, member, values)
             return _install(trial, target, _try(trial, found, source, threads, delegate))
     except OSError as exc:
         raise ModelError(f"{folder}: can't be written: {exc.strerror}") from exc
+
+
+def _write_trial(trial: Path, content: bytes, export: Export, member: str, values: InputRange | None) -> None:
+    """Write the model, and the files that declare its input range, to a private folder. Raises ModelError."""
+    try:
+        trial.write_bytes(content)
+        _declare_range(trial, export, member, values)
+    except OSError as exc:
+        raise ModelError(f"{trial.parent}: can't be written: {exc.strerror}") from exc
 
 
 def _declare_range(trial: Path, export: Export, member: str, values: InputRange | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,7 +26,7 @@ from edge_daemon.models.tfjs_manifest import (
 )
 from edge_daemon.models.web_file import DownloadBroken, WebFolder
 from edge_daemon.models.web_transfer import ProgressCallback
-from edge_daemon.system.disk import disk_folder
+from edge_daemon.system.disk import temporary_folder
 from edge_daemon.system.file_owner import as_owner_of
 from edge_daemon.tflite.input_range_sources import SIGNATURE
 
@@ -104,8 +103,7 @@ def downloaded_export(
             stack.enter_context(PartFile(staging / address.name))  # locks the folder
         except OSError as exc:
             raise _write_error(exc, staging) from exc
-        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder()))
-        private = Path(temporary) / address.model_name
+        private = stack.enter_context(temporary_folder()) / address.model_name
         private.mkdir()
         try:
             files = _Download(address, WebFolder(staging, progress, pause, clock)).fetch()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from edge_daemon.domain.errors import OutputError
 
 _TRIAL_BYTES = 1_000_000
 """SQLite needs far less."""
@@ -30,4 +34,18 @@ def disk_refuses(path: Path) -> bool:
 
 def disk_folder() -> str:
     """Return the folder for large temporary files: on disk, since a small board's /tmp may be in memory."""
-    return os.environ.get("TMPDIR") or ("/var/tmp" if Path("/var/tmp").is_dir() else tempfile.gettempdir())
+    places = (os.environ.get("TMPDIR"), "/var/tmp")
+    return next((each for each in places if each and os.path.isdir(each)), tempfile.gettempdir())
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a private folder for large files in `disk_folder`, removed at the end. Raises OutputError."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder())
+    except OSError as exc:
+        raise OutputError(
+            f"{disk_folder()}: can't be written: {exc.strerror}; point $TMPDIR at another folder"
+        ) from exc
+    with folder as name:
+        yield Path(name)

@@ -150,3 +150,14 @@ def test_a_name_that_is_none_is_refused_before_a_conversion(
     (tmp_path / "model.json").write_text("{}")
     assert main(["models", "add", str(tmp_path / "model.json"), "--name", "my model"]) == 1
     assert capsys.readouterr().err.startswith("edge-daemon: 'my model' can't name a model")
+
+
+def test_a_full_disk_for_temporary_files_is_named_after_a_conversion(
+    small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(small_disk.folder))
+    small_disk.fill()
+    assert main(["models", "add", str(shared_path("models/doodlenet/model.json"))]) == 1
+    assert capsys.readouterr().err == (
+        f"edge-daemon: {small_disk.folder}: can't be written: No space left on device\n"
+    )

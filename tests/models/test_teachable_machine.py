@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.domain.errors import ArchiveError, ModelError
+from edge_daemon.domain.errors import ArchiveError, ModelError, OutputError
 from edge_daemon.imaging.input_range import parse_range
 from edge_daemon.models.class_names import load_class_names
 from edge_daemon.models.teachable_machine import add
@@ -282,6 +282,20 @@ def test_a_suffix_is_no_part_of_the_name(tmp_path: Path, model_folder: Path) -> 
     model = tmp_path / "m.tflite"
     model.write_bytes(exported())
     assert add(model, model_folder, "mine.tflite").path == model_folder / "mine.tflite"
+
+
+def test_a_full_disk_for_temporary_files_is_named_and_not_the_model_folder(
+    tmp_path: Path, model_folder: Path, small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(exported())
+    monkeypatch.setenv("TMPDIR", str(small_disk.folder))
+    small_disk.fill()
+    with pytest.raises(ModelError, match=rf"^{small_disk.folder}/.*: can't be written: No space left"):
+        add(model, model_folder)
+    small_disk.remount("ro")
+    with pytest.raises(OutputError, match=rf"^{small_disk.folder}: can't be written: Read-only.*TMPDIR"):
+        add(model, model_folder)
 
 
 def test_a_folder_that_can_not_be_written_is_named_before_the_model_is_tried(
