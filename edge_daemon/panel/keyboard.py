@@ -172,12 +172,16 @@ class Keyboard:
         stop.wait()
 
     def run_once(self, timeout_s: float) -> bool:
-        """Wait for keys, at most `timeout_s`, and process them; False after a hang-up of the terminal."""
+        """Wait for keys, at most `timeout_s`, and process them; False once no more can be read."""
         assert self._fd is not None
         readable, _, _ = select.select([self._fd], [], [], timeout_s)
         if not readable:
             return True
-        typed = os.read(self._fd, 64)
+        try:
+            typed = os.read(self._fd, 64)
+        except OSError as exc:
+            log.warning("standard input can't be read: %s", exc.strerror)
+            typed = b""
         # Arrows and function keys arrive as escape sequences, whose digits must not count as keys.
         for key in typed.partition(_ESCAPE)[0].decode(errors="replace"):
             self._press(key)

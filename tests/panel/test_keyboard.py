@@ -231,3 +231,23 @@ def test_the_outcome_of_each_key_is_logged(
         "not done: the disk is full",
         "cat: show it once more",
     ]
+
+
+def test_an_input_that_cannot_be_read_ends_the_keys_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    folder = os.open("/", os.O_RDONLY)
+    crashes: list[BaseException] = []
+    keyboard = Keyboard(
+        ["cat"],
+        PanelOptions(),
+        submit=lambda command: True,
+        quit=lambda: None,
+        on_crash=crashes.append,
+        clock=ManualClock(),
+        fd=folder,
+    )
+    keyboard.start()
+    wait_until(lambda: "standard input can't be read: Is a directory" in caplog.messages, timeout_s=3)
+    keyboard.stop()
+    os.close(folder)
+    assert crashes == []
