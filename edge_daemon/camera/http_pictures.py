@@ -50,7 +50,7 @@ def _follow_answer(
     with connection_errors(name):
         try:
             with _open(opener, settings) as answer:
-                kind = answer.headers.get_content_type()
+                kind = answer.headers.get_content_type() if "content-type" in answer.headers else "unknown"
                 if kind.startswith("multipart/"):
                     parts = PartReader(answer, str(answer.headers.get_param("boundary", "")), name)
                     while True:

@@ -198,6 +198,11 @@ def test_a_single_picture_is_fetched_again_and_again(opened: Open, camera: HttpC
     assert before_s - 1 <= first.captured_s <= time.monotonic()
 
 
+def test_a_picture_whose_answer_names_no_type_is_used(opened: Open, camera: HttpCamera) -> None:
+    """As small microcontroller cameras send it; Python takes it for text then."""
+    assert opened(f"{camera.address}/untyped").read().image.shape == (48, 64, 3)
+
+
 @pytest.mark.parametrize("guard", ["basic", "digest"])
 @pytest.mark.parametrize("path", ["mjpeg/plain", "picture"])
 def test_http_asks_for_a_password(opened: Open, camera: HttpCamera, guard: str, path: str) -> None:

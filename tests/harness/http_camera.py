@@ -43,8 +43,8 @@ class HttpCamera:
 
     `/mjpeg/KIND` sends `pictures` again and again; KIND is plain, unsized (without lengths), dashed (with
     dashes in the header's boundary), chunked, damaged (each second picture is cut off), ends, stalls, huge,
-    headless or unbounded. `/picture` sends the first of `pictures`; `/basic` and `/digest` ask for a
-    password first.
+    headless or unbounded. `/picture` sends the first of `pictures`, `/untyped` without its type; `/basic` and
+    `/digest` ask for a password first.
     """
 
     pictures: list[bytes] = field(default_factory=lambda: [jpeg("red")])
@@ -87,6 +87,8 @@ def _answer(handler: BaseHTTPRequestHandler, camera: HttpCamera) -> None:
         _send_mjpeg(handler, camera, path.removeprefix("/mjpeg/"))
     elif path == "/picture":
         _send(handler, 200, camera.pictures[0], {"Content-Type": "image/jpeg"})
+    elif path == "/untyped":
+        _send(handler, 200, camera.pictures[0], {})
     elif path == "/cut":
         handler.send_response(200)
         handler.send_header("Content-Type", "image/jpeg")
