@@ -26,6 +26,10 @@ WAKE_S = 0.25
 FINISH_S = 2.0
 """Longest time for the commands that were accepted before the end of the loop."""
 
+CAPTURE_STOP_S = 5.0
+"""Longest time for the capture thread to end: a camera gives a frame at least every four seconds. While it is
+read, another daemon can't open it."""
+
 RESTARTING = "the device stops or restarts; send the request again"
 
 
@@ -143,9 +147,11 @@ class Daemon:
         capture = Worker("capture", self._capture.run, self._mailbox.crashed)
         with ExitStack() as ending:  # a part that fails to stop leaves no other one running
             ending.callback(self._pipeline.close)
-            for service in (*self._sinks, *self._inputs, capture):
+            for service in (*self._sinks, *self._inputs):
                 service.start()
                 ending.callback(service.stop)
+            capture.start()
+            ending.callback(capture.stop, CAPTURE_STOP_S)
             on_started()
             outcome = self._loop()
             self._finish()

@@ -127,3 +127,12 @@ def test_a_part_that_fails_to_stop_does_not_keep_the_others_running(tmp_path: Pa
     assert first.stopped
     assert "capture" not in {thread.name for thread in threading.enumerate()}
     assert not (tmp_path / "examples.sqlite-wal").exists(), "the store is closed"
+
+
+def test_the_end_waits_for_a_frame_of_a_slow_camera(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that is still read can't be opened by the next daemon."""
+    settings = ["camera={type: synthetic, size: [160, 120], fps: 0.25}", "mqtt.host=null"]
+    daemon = build(load_config(None, [*settings, f"store.path={tmp_path}/examples.sqlite"]))
+    daemon.run(on_classified=daemon.stop)
+    assert "did not stop" not in caplog.text
+    assert "capture" not in {thread.name for thread in threading.enumerate()}
