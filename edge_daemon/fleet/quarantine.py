@@ -36,9 +36,9 @@ class ImpactCheck:
         self._codes: dict[str, int] = {}
         self._validation_examples = validation_examples
         self._matrix: Floats = np.array([each.embedding for each in validation_examples], np.float32)
-        self._labels = _encode([each.label for each in validation_examples], self._classes)
-        self._pools = _encode([pool_of(each.region) for each in validation_examples], self._codes)
-        self._bursts = _encode([_burst(each) for each in validation_examples], self._codes)
+        self._labels = encode_names([each.label for each in validation_examples], self._classes)
+        self._pools = encode_names([pool_of(each.region) for each in validation_examples], self._codes)
+        self._bursts = encode_names([_burst(each) for each in validation_examples], self._codes)
         self._similarities: Floats = np.full((len(validation_examples), _K), -np.inf, np.float32)
         self._neighbours: Ints = np.full((len(validation_examples), _K), -1, np.intp)
 
@@ -65,10 +65,10 @@ class ImpactCheck:
     def _neighbours_with(self, examples: Sequence[Example]) -> tuple[Floats, Ints]:
         """Return similarities and labels of the three nearest neighbours, `examples` included."""
         similarities = self._matrix @ np.array([each.embedding for each in examples]).T
-        bursts = _encode([_burst(each) for each in examples], self._codes)
-        pools = _encode([self._pool_of(each.region) for each in examples], self._codes)
+        bursts = encode_names([_burst(each) for each in examples], self._codes)
+        pools = encode_names([self._pool_of(each.region) for each in examples], self._codes)
         similarities[(self._bursts[:, None] == bursts) | (self._pools[:, None] != pools)] = -np.inf
-        classes = _encode([each.label for each in examples], self._classes)
+        classes = encode_names([each.label for each in examples], self._classes)
         labels = np.broadcast_to(classes, similarities.shape)
         values = np.hstack((self._similarities, similarities))
         neighbours = np.hstack((self._neighbours, np.where(np.isneginf(similarities), -1, labels)))
@@ -80,8 +80,8 @@ class ImpactCheck:
         return int(((votes.argmax(axis=1) == self._labels) & votes.any(axis=1)).sum())
 
 
-def _encode(names: Sequence[str], codes: dict[str, int]) -> Ints:
-    """Return the codes of names; a new name gets the next code."""
+def encode_names(names: Sequence[str], codes: dict[str, int]) -> Ints:
+    """Return the code of each name; a new name gets the next code."""
     return np.array([codes.setdefault(name, len(codes)) for name in names], np.intp)
 
 
@@ -156,9 +156,9 @@ class Quarantine:
     def _build(self) -> Generator[None, None, ImpactCheck]:
         """Choose the validation examples, then add the accepted examples one page per step."""
         own = self._peers.own_numbers()
-        labels = list(dict.fromkeys(label for _, label, _ in own))
-        codes = np.array([labels.index(label) for _, label, _ in own], np.intp)
-        rows = newest_balanced(codes, len(labels), MAX_VALIDATION_EXAMPLES)
+        classes: dict[str, int] = {}
+        class_ids = encode_names([label for _, label, _ in own], classes)
+        rows = newest_balanced(class_ids, len(classes), MAX_VALIDATION_EXAMPLES)
         check = ImpactCheck([self._peers.get(own[row][0]) for row in rows], self._pool_of)
         yield
         if len(rows):

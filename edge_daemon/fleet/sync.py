@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from edge_daemon.domain import events
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Example, FleetFigures, PeerFigures
 from edge_daemon.example_store.peer_examples import PeerExamples
 from edge_daemon.fleet.live_set import EMPTY, LiveSet, is_far_ahead, is_lost, pack, unpack
-from edge_daemon.fleet.quarantine import Quarantine
+from edge_daemon.fleet.quarantine import Quarantine, encode_names
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner
 from edge_daemon.fleet.replica import Replica
@@ -101,9 +99,9 @@ class FleetPublisher:
         return numbers
 
     def _choose(self, labels: Sequence[str]) -> set[int]:
-        classes = list(dict.fromkeys(labels))
-        codes = np.array([classes.index(label) for label in labels], np.intp)
-        rows = newest_balanced(codes, len(classes), self._max_examples)
+        classes: dict[str, int] = {}
+        class_ids = encode_names(labels, classes)
+        rows = newest_balanced(class_ids, len(classes), self._max_examples)
         return set(rows.tolist()[-self._max_examples :])
 
 
