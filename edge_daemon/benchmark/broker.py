@@ -40,13 +40,19 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [self._program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        try:
+            self._wait_until_it_listens(self._process)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _wait_until_it_listens(self, process: subprocess.Popen[bytes]) -> None:
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while not _listens(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline_s:
-                self.__exit__(None, None, None)
+            if process.poll() is not None or time.monotonic() > deadline_s:
                 raise BrokerError(f"{self._program} did not start; give a broker: --set mqtt.host=HOST")
             time.sleep(0.01)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

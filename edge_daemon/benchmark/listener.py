@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import EdgeError
 from edge_daemon.system.child_process import module_command
 
 
@@ -29,12 +30,17 @@ class ReceivedLabel:
 
 @contextmanager
 def recording(options: MqttOptions, topic: str, log: Path) -> Iterator[None]:
-    """Record results in a file, one JSON array per line, once the subscription is granted."""
+    """Record results in a file, one JSON array per line, once the subscription is granted.
+
+    Raises EdgeError at the end of the block if the subscriber ended before; it has printed the reason.
+    """
     words = [msgspec.json.encode(options).decode(), topic]
     with log.open("w") as out:
         child = subprocess.Popen(module_command(__name__, *words), stdout=out)
     try:
         yield
+        if child.poll() is not None:
+            raise EdgeError("the subscriber that times the labels has ended, see above; no label was timed")
     finally:
         child.terminate()
         child.wait()
@@ -46,11 +52,20 @@ def read_log(log: Path) -> list[ReceivedLabel]:
     return [ReceivedLabel(*json.loads(line)) for line in lines]
 
 
-def main() -> None:
-    """Record until terminated."""
+def main() -> int:
+    """Record until terminated; 1 if the broker refuses or is lost."""
+    options, topic = msgspec.json.decode(sys.argv[1], type=MqttOptions), sys.argv[2]
+    try:
+        _record(options, topic)
+    except EdgeError as exc:
+        print(f"edge-daemon: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _record(options: MqttOptions, topic: str) -> None:
     from edge_daemon.mqtt.subscriber import Subscriber
 
-    options, topic = msgspec.json.decode(sys.argv[1], type=MqttOptions), sys.argv[2]
     with Subscriber(options, topic) as subscriber:
         for message in subscriber:
             now_s = time.time()
@@ -61,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -85,14 +85,16 @@ def _until_ready(name: str, command: list[str], *, settle: bool = False) -> tupl
     """Return the milliseconds to the first label, and with `settle` the resident and peak memory in MB."""
     begun_s = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
-        assert child.stderr is not None
-        other_output = _wait_until_ready(child.stderr)
-        taken_ms = (time.perf_counter() - begun_s) * 1000
-        if settle:
-            time.sleep(_SETTLE_S)
-        memory = _memory_mb(child.pid) if settle else (0.0, 0.0)
-        child.terminate()
-        child.communicate()
+        try:
+            assert child.stderr is not None
+            other_output = _wait_until_ready(child.stderr)
+            taken_ms = (time.perf_counter() - begun_s) * 1000
+            if settle:
+                time.sleep(_SETTLE_S)
+            memory = _memory_mb(child.pid) if settle else (0.0, 0.0)
+        finally:
+            child.terminate()
+            child.communicate()
     if other_output:
         raise EdgeError(f"{name} ended without a label: {other_output}")
     return taken_ms, memory

@@ -1,15 +1,20 @@
-"""Label ages: received labels, without those of the warm-up."""
+"""Label ages: received labels, without those of the warm-up; and processes that end early."""
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from edge_daemon.benchmark import startup
 from edge_daemon.benchmark.end_to_end import summarize_ages
-from edge_daemon.benchmark.listener import ReceivedLabel, read_log
+from edge_daemon.benchmark.listener import ReceivedLabel, read_log, recording
 from edge_daemon.benchmark.sources import WARM_UP
+from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import EdgeError
+from edge_daemon.system.free_port import free_port
 
 
 def test_ages_leave_out_the_warm_up() -> None:
@@ -27,3 +32,47 @@ def test_a_record_that_is_still_being_written_is_left_out(tmp_path: Path) -> Non
     log = tmp_path / "log"
     log.write_text("[1, 2.5, 3.5]\n[2, 2.5, 3")
     assert read_log(log) == [ReceivedLabel(1, 2.5, 3.5)]
+
+
+def test_a_subscriber_without_a_broker_is_an_error_of_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = MqttOptions(host="127.0.0.1", port=free_port())
+    said: list[str] = []
+
+    def record() -> None:
+        deadline = time.monotonic() + 60
+        with recording(options, "edge_daemon/bench/result", tmp_path / "log"):
+            while not said:
+                assert time.monotonic() < deadline
+                time.sleep(0.5)  # it ends after the line
+                said.extend(capfd.readouterr().err.splitlines())
+
+    with pytest.raises(EdgeError, match="the subscriber that times the labels has ended"):
+        record()
+    (line,) = said
+    assert line.startswith("edge-daemon: ")
+
+
+def test_a_started_program_ends_with_a_measurement_that_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As at SIGTERM: the program is another process."""
+    pid = tmp_path / "pid"
+    program = (
+        "import os, sys, time\n"
+        f"open({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        f"sys.stderr.write({startup._READY.decode()!r} + '\\n'); sys.stderr.flush()\n"
+        "time.sleep(60)\n"
+    )
+
+    def interrupt(_: float) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(startup, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(startup, "_memory_mb", interrupt)
+    begun_s = time.monotonic()
+    with pytest.raises(SystemExit):
+        startup._until_ready("a program", [sys.executable, "-c", program], settle=True)
+    assert time.monotonic() - begun_s < 30
+    assert not Path(f"/proc/{pid.read_text()}").exists()
