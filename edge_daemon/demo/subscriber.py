@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.counted import percent
+from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import Subscriber
 
@@ -76,6 +77,7 @@ class DemoSubscriber:
         self._out = out
         self._as_json = as_json
         self._offline = threading.Event()
+        self._fault: BrokerError | None = None
         self._thread = threading.Thread(target=self._listen, name="demo-subscriber", daemon=True)
 
     def __enter__(self) -> DemoSubscriber:
@@ -91,10 +93,21 @@ class DemoSubscriber:
         self._subscriber.__exit__(kind, error, trace)
 
     def wait_until_offline(self, timeout_s: float) -> None:
-        """Wait until the device has published that it is offline, which is its last message."""
+        """Wait until the device has published that it is offline, which is its last message.
+
+        Raises the BrokerError of a lost connection: messages are missing then.
+        """
         self._offline.wait(timeout_s)
+        if self._fault is not None:
+            raise self._fault
 
     def _listen(self) -> None:
+        try:
+            self._receive()
+        except BrokerError as exc:
+            self._fault = exc
+
+    def _receive(self) -> None:
         for message in self._subscriber:
             topic = message.topic.removeprefix(f"{self._base}/")
             if topic == "result":

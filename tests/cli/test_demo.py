@@ -16,8 +16,12 @@ import pytest
 from edge_daemon.cli.main import main
 from edge_daemon.demo.next_steps import next_steps
 from edge_daemon.demo.subscriber import LabelScore
+from tests.harness.mosquitto import Mosquitto
 from tests.harness.shared_files import shared_path
 from tests.harness.thresholds import DEMO_ACCURACY
+
+QUICK = ("buttons=[{pin: 17, label: mug}]", "camera.fps=240", "camera.size=[160, 120]")
+"""One label on small frames without a pause between them, where the score is not the subject."""
 
 
 @pytest.mark.slow
@@ -38,9 +42,7 @@ def test_demo_trains_tests_and_scores_the_received_labels() -> None:
 
 
 def test_the_page_is_open_during_the_demo_and_its_end_names_three_commands() -> None:
-    """One label on small frames without a pause between them: the score is not the subject here."""
-    settings = ["buttons=[{pin: 17, label: mug}]", "camera.fps=240", "camera.size=[160, 120]"]
-    options = [word for setting in settings for word in ("--set", setting)]
+    options = [word for setting in QUICK for word in ("--set", setting)]
     command = [sys.executable, "-u", "-m", "edge_daemon", "demo", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
@@ -70,6 +72,20 @@ def test_a_signal_ends_the_demo_and_leaves_no_file(number: signal.Signals, tmp_p
         _, log = demo.communicate(timeout=60)
     assert (demo.returncode, log) == (128 + number, "")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_broker_that_is_lost_meanwhile_is_an_error_of_one_line(broker: Mosquitto) -> None:
+    settings = [f"mqtt.host={broker.host}", f"mqtt.port={broker.port}", *QUICK]
+    options = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-u", "-m", "edge_daemon", "demo", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        assert any("the device is online" in line for line in demo.stdout)
+        broker.stop()
+        _, log = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert "Traceback" not in log
+    assert log.splitlines()[-1].startswith("edge-daemon: ")
 
 
 def test_a_demo_without_a_broker_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
