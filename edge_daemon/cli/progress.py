@@ -99,6 +99,9 @@ class Steps:
 
 def draw_transfer(name: str, done: int, total: int) -> None:
     """Print the progress of a transfer; erase it at the end."""
-    if can_redraw(sys.stderr):
-        line = f"{name} {100 * done // total:3d} % of {total / 1e6:.1f} MB"
-        redraw(sys.stderr, "" if done >= total else line)
+    if not can_redraw(sys.stderr):
+        return
+    if done >= total:
+        redraw(sys.stderr, "")
+    else:
+        redraw(sys.stderr, f"{name} {100 * done // total:3d} % of {total / 1e6:.1f} MB")

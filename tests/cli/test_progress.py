@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.cli.progress import Progress, redraw
+from edge_daemon.cli.progress import Progress, draw_transfer, redraw
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.registry import Manifest
 from edge_daemon.models.web_transfer import ProgressCallback
@@ -63,6 +63,18 @@ def test_bar_is_drawn_at_most_ten_times_a_second() -> None:
     ticks = _seconds(0.01)
     list(Progress("embedding", terminal, lambda: next(ticks))(range(100), 100))
     assert terminal.getvalue().count("embedding") <= 11
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "shown"), [(0, 0, ""), (5, 5, ""), (0, 2_000_000, "a.txt   0 % of 2.0 MB")]
+)
+def test_a_transfer_shows_its_progress_also_of_an_empty_file(
+    done: int, total: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    draw_transfer("a.txt", done, total)
+    assert terminal.getvalue() == f"\r\x1b[K{shown}"
 
 
 def test_line_is_cleared_when_the_work_fails() -> None:
