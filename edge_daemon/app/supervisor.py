@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from edge_daemon.app.live_changes import in_use, live_commands
 from edge_daemon.app.preflight import Prepared, Running, check_regions
 from edge_daemon.app.reload_requests import ChangeRequest, ConfigChange, ReloadRequests
+from edge_daemon.config.camera import BrowserOptions
 from edge_daemon.config.schema import Config, LoadedConfig, config_digest
 from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
@@ -210,13 +211,15 @@ class Supervisor:
     def _take_pending(self) -> bool:
         """Make the pending configuration current; return whether its camera must deliver a first frame.
 
-        That holds for a changed camera after one that worked.
+        That holds for a changed camera after one that worked, but not for a browser's, which can give a frame
+        only once the new daemon serves the page.
         """
         assert self._daemon is not None
         assert self._current is not None
-        camera, works = self._current.config.camera, self._daemon.camera_works
+        former, works = self._current.config.camera, self._daemon.camera_works
         self._make_current(self._pending)
-        return works and camera != self._current.config.camera
+        camera = self._current.config.camera
+        return works and camera != former and not isinstance(camera, BrowserOptions)
 
     def _make_current(self, prepared: Prepared | None) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ import pytest
 from edge_daemon.app import supervisor as module
 from edge_daemon.app.preflight import Prepared, Running
 from edge_daemon.app.supervisor import Supervisor
-from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.config.camera import BrowserOptions, SyntheticOptions
 from edge_daemon.config.page_settings import PageSettings
 from edge_daemon.config.schema import Config, DeviceOptions, LoadedConfig
 from edge_daemon.config.yaml_source import ConfigSource
@@ -326,4 +326,14 @@ def test_only_a_changed_camera_after_a_working_one_needs_a_frame(harness: Superv
     harness.config = _named("fourth", fps=6)
     harness.supervisor.reload()
     assert not harness.wait_for("first", "second", "third", "fourth").needs_frame
+    assert harness.end() is Outcome.STOPPED
+
+
+def test_a_browsers_camera_replaces_one_that_works(harness: SupervisorThread) -> None:
+    """Nobody can give a picture before its daemon serves the page."""
+    harness.start()
+    harness.wait_for("first")
+    harness.config = Config(device=DeviceOptions(id="second"), camera=BrowserOptions())
+    harness.supervisor.reload()
+    assert not harness.wait_for("first", "second").needs_frame
     assert harness.end() is Outcome.STOPPED
