@@ -94,7 +94,7 @@ class FleetLink:
         self._lock = Lock()
         self._pending: FleetSnapshot | None = None
         self._current: FleetSnapshot | None = None
-        self._chunk_limit = CHUNK_BYTES
+        self._max_chunk = CHUNK_BYTES
         self._chunks = Chunks()
         self._unsent: dict[str, None] = {}
         self._in_flight: dict[int, Message] = {}
@@ -132,7 +132,7 @@ class FleetLink:
 
     def connected(self, max_packet: int | None) -> None:
         """Start a connection: publish again what the broker does not hold, in chunks within `max_packet`."""
-        limit = CHUNK_BYTES
+        limit = self._max_chunk
         if max_packet is not None:
             group = self._signer.group if self._signer else ""
             topic = len(fleet_topic(group, self._device, LIVE_SET).encode())
@@ -146,7 +146,7 @@ class FleetLink:
 
     def _pack(self, limit: int) -> None:
         """Pack all records again, into chunks of at most `limit` bytes."""
-        self._chunk_limit, self._chunks = limit, Chunks(limit)
+        self._chunks = Chunks(limit)
         with self._lock:
             self._pending, self._current = self._pending or self._current, None
 
@@ -203,7 +203,8 @@ class FleetLink:
         if message is None or not message.topic.rpartition("/")[2].isdecimal():
             return  # the live set is one record
         limit = len(message.payload) // 2
-        if limit < self._chunk_limit:  # else it is a single record, or an earlier chunk was as large
+        if limit < self._max_chunk:  # else it is a single record, or an earlier chunk was as large
+            self._max_chunk = limit
             self._pack(limit)
 
     def must_resubscribe(self) -> bool:

@@ -1,6 +1,17 @@
 from __future__ import annotations
 
+from edge_daemon.domain.events import FleetSnapshot
+from edge_daemon.fleet.live_set import LiveSet
+from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.mqtt.fleet_limits import CALM_S, FleetLimits
+from edge_daemon.mqtt.fleet_link import WINDOW, FleetLink
+from edge_daemon.mqtt.message import Message
+from tests.harness.fleet_harness import SIGNER, example
+
+
+def sent(link: FleetLink) -> list[Message]:
+    """Return all messages that a link sends now."""
+    return list(iter(lambda: link.next(WINDOW), None))
 
 
 def test_unknown_devices_share_one_rate_limit_and_a_trusted_one_has_its_own() -> None:
@@ -38,3 +49,18 @@ def test_the_number_of_remembered_devices_is_bounded() -> None:
         limits.may_log(f"device{number}", "label", 1000.0 * number)
     assert len(limits._known) <= 8
     assert len(limits._logged) <= 64
+
+
+def test_a_chunk_that_was_rejected_as_too_large_is_not_sent_after_a_reconnect() -> None:
+    link = FleetLink("north", SIGNER, ReceiveQueue())
+    numbers = range(1, 20)
+    records = {each: SIGNER.sign_example("north", each, example(each, size=1280)) for each in numbers}
+    live_set = SIGNER.sign_live_set("north", LiveSet(20, frozenset(numbers)))
+    link.set_snapshot(FleetSnapshot(live_set, records))
+    link.connected(None)
+    _, chunk, *_ = sent(link)
+    link.sent(1, chunk)
+    link.rejected_as_too_large(1)
+    for _ in range(2):
+        assert max(len(message.payload) for message in sent(link)) <= len(chunk.payload) // 2
+        link.connected(None)
