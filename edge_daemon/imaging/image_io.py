@@ -82,7 +82,7 @@ _SUFFIXES = frozenset(
 # Exceptions of Pillow's readers for damaged files.
 _UNREADABLE = (
     PIL.Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
-    TypeError, IndexError, KeyError, OverflowError, AttributeError,
+    TypeError, IndexError, KeyError, OverflowError, AttributeError, RuntimeError,
 )  # fmt: skip
 
 
