@@ -9,16 +9,17 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_daemon.domain.counted import counted
+from edge_daemon.domain.errors import OutputError
 from edge_daemon.example_store.integrity import decode_text, summarise
 from edge_daemon.example_store.schema import MIGRATIONS, expected_schemas, migrate, read_schema
 from edge_daemon.example_store.store_file import is_database, journal_size, open_existing, open_read_only
 from edge_daemon.example_store.table_pages import PAGE, Layout, find_tables
-from edge_daemon.system.disk import disk_folder
+from edge_daemon.system.disk import temporary_folder
 from edge_daemon.system.sqlite import remove_database
 
 _HEADER = b"SQLite format 3\0" + PAGE.to_bytes(2, "big") + b"\2\2\0\x40\x20\x20"
@@ -88,23 +89,22 @@ def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 @contextmanager
 def _copied(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """Yield a connection to a copy with a new schema page; None without a table, or without room."""
-    beside = os.access(path.parent, os.W_OK)
-    copy = (path.parent if beside else Path(disk_folder())) / f".{path.name}.tables"
-    connection = None
-    try:
-        try:
+    """Yield a connection to a copy with a new schema page; None without a table, or without room.
+
+    It is beside the file, where the next one replaces that of a killed process, else in a private folder.
+    """
+    with ExitStack() as stack:
+        connection = None
+        with suppress(OSError, sqlite3.Error, OutputError):
+            is_open = os.access(path.parent, os.W_OK)
+            folder = path.parent if is_open else stack.enter_context(temporary_folder())
+            copy = folder / f".{path.name}.tables"
             remove_database(copy)
+            stack.callback(remove_database, copy)
             _copy(path, copy)
             if _replace_schema(copy):
-                connection = _readable(open_read_only(copy, immutable=True))
-        except (OSError, sqlite3.Error):
-            connection = None
+                connection = stack.enter_context(closing(_readable(open_read_only(copy, immutable=True))))
         yield connection
-    finally:
-        if connection is not None:
-            connection.close()
-        remove_database(copy)
 
 
 def _copy(path: Path, copy: Path) -> None:

@@ -14,6 +14,7 @@ from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
 from tests.example_store.test_full_disk import copy_as_crashed, damage
 from tests.harness.as_nobody import in_child_as_nobody, run_as_nobody
+from tests.harness.damaged_store import COUNT, break_page, fill
 from tests.harness.open_folders import open_to_others
 from tests.harness.unit_vectors import unit
 
@@ -108,6 +109,27 @@ def test_the_readable_part_of_a_damaged_store_is_read(path: Path) -> None:
     in_child_as_nobody(read)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_that_another_user_left_does_not_prevent_the_copy_of_a_damaged_store(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.chmod(0o755)
+    path.unlink()
+    fill(path)
+    break_page(path)
+    close_to_others(path)
+    (shared := tmp_path / "tmp").mkdir()
+    shared.chmod(0o1777)
+    (shared / f".{path.name}.tables").touch(0o600)
+    monkeypatch.setenv("TMPDIR", str(shared))
+
+    def read() -> None:
+        with ExampleStore.open_or_recover(path, create=False) as store:
+            assert sum(store.counts.values()) > COUNT // 2
+
+    in_child_as_nobody(read)
+    assert len(os.listdir(shared)) == 1
 
 
 def test_a_file_that_may_not_be_read_is_one_line(path: Path) -> None:
