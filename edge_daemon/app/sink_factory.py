@@ -175,7 +175,7 @@ def build_web(
         config.web,
         device,
         submit=mailbox.submit,
-        preview=latest_frame,
+        latest_frame=latest_frame,
         clock=clock,
         on_crash=mailbox.crashed,
         camera=None

@@ -61,7 +61,7 @@ class WebApp:
         token: str | None,
         *,
         submit: Callable[[Command], bool],
-        preview: LatestFrame,
+        latest_frame: LatestFrame,
         now: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
         proxied: bool,
@@ -76,10 +76,10 @@ class WebApp:
         self._log_tail = LogTail()
         sessions = Sessions(token, time.time, Lockout(now), boot_time)
         client, viewers, uncertain = CommandClient(submit), ViewerRegistry(), UncertainImages()
-        history = LabelHistory(preview, self._image_thread, now)
+        history = LabelHistory(latest_frame, self._image_thread, now)
         state, system, latency = StateCache(device, uncertain, history), SystemStats(), LatencyHistogram()
-        encoder = PreviewEncoder(preview, self._image_thread, now)
-        self.feed = LiveFeed(loop, state, viewers, client, self._browser, preview, now, latency.observe)
+        encoder = PreviewEncoder(latest_frame, self._image_thread, now)
+        self.feed = LiveFeed(loop, state, viewers, client, self._browser, latest_frame, now, latency.observe)
         health = HealthChecks(device, state, self.feed, system)
 
         def load_metrics() -> Metrics:

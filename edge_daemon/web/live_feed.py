@@ -38,7 +38,7 @@ class LiveFeed:
         viewers: ViewerRegistry,
         client: CommandClient,
         browser: ExampleBrowser,
-        frames: LatestFrame,
+        latest_frame: LatestFrame,
         now: Callable[[], float],
         observe: Callable[[Classified], None],
     ) -> None:
@@ -47,7 +47,7 @@ class LiveFeed:
         self._viewers = viewers
         self._client = client
         self._browser = browser
-        self._latest_frame = frames
+        self._latest_frame = latest_frame
         self._now = now
         self._observe = observe
         self._unread: deque[Classified] = deque(maxlen=MAX_UNREAD)

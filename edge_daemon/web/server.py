@@ -47,7 +47,7 @@ class WebServer:
         device: DeviceInfo,
         *,
         submit: Callable[[Command], bool],
-        preview: LatestFrame,
+        latest_frame: LatestFrame,
         clock: Clock,
         on_crash: Callable[[BaseException], None],
         camera: SentCamera | None = None,
@@ -65,7 +65,7 @@ class WebServer:
             options.hosts,
             token,
             submit=submit,
-            preview=preview,
+            latest_frame=latest_frame,
             now=clock.monotonic,
             loop=self._loop,
             proxied=self._has_proxy and self._address.loopback,
@@ -74,7 +74,7 @@ class WebServer:
         self._max_message_bytes = MAX_SOCKET_MESSAGE_BYTES if camera is None else MAX_PICTURE_BYTES
         self._uvicorn: uvicorn.Server | None = None
         self._clock = clock
-        self._preview = preview
+        self._latest_frame = latest_frame
         self._warned_s = float("-inf")
         self._listener: BoundedListener | None = None
         self._worker = Worker("web", lambda _: self._loop.run_until_complete(self._serve()), on_crash)
@@ -82,7 +82,7 @@ class WebServer:
     def handle(self, event: Event) -> None:
         """Accept an event; never blocks."""
         if isinstance(event, LabelChanged):
-            self._preview.keep(event.seq)  # its frame is set after its events
+            self._latest_frame.keep(event.seq)  # its frame is set after its events
         self._app.feed.handle(event)
 
     def start(self) -> None:
