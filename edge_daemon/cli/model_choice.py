@@ -21,13 +21,13 @@ from edge_daemon.cli.progress import Progress
 from edge_daemon.config.hidden_paths import hidden_folder
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
 from edge_daemon.config.yaml_source import OVERRIDE
-from edge_daemon.demo.next_steps import program, program_as_root
 from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, known_manifest, measure_shipped_ms
 from edge_daemon.models.recommendation import Choice, ModelRecommendation
 from edge_daemon.models.registry import DEFAULT_MODEL
+from edge_daemon.system.own_command import program, program_as_root
 from edge_daemon.system.printable import printable
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.inspection import inference_ms

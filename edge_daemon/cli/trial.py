@@ -22,11 +22,11 @@ from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.daemon.daemon import Daemon
 from edge_daemon.daemon.systemd import Notifier
-from edge_daemon.demo.next_steps import program
 from edge_daemon.demo.page import missing_page, page_address, page_is_installed, page_settings
 from edge_daemon.demo.trial_source import TrialSource, choose_source
 from edge_daemon.domain.errors import WebError
 from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.own_command import program
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

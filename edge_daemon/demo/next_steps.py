@@ -1,39 +1,15 @@
-"""Commands of this program as they work in the terminal that shows them: in hints, and after the demo."""
+"""The commands printed at the end of the demo, as they work in the terminal that shows them."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
-NAME = "edge-daemon"
+from edge_daemon.system.own_command import NAME, command_of, is_on_path, program
 
 _PLACES = ("first", "second", "third")
-
-_SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Folders in which Debian's sudo looks for a command, the `secure_path` of its configuration."""
-
-
-def program(prefix: Path | None = None, path: str | None = None) -> str:
-    """Return how this terminal calls this program: by its name if `PATH` leads to it, else by its path.
-
-    `prefix` is the Python environment, the running one by default; `path` replaces `PATH`.
-    """
-    own = _command_of(prefix or Path(sys.prefix))
-    if _is_on_path(own, path):
-        return NAME
-    if own.exists():
-        return shlex.quote(str(own))
-    return f"{shlex.quote(sys.executable)} -m edge_daemon"
-
-
-def program_as_root(prefix: Path | None = None) -> str:
-    """Return how root calls this program: directly in a root shell, else with `sudo`, which sets `PATH`."""
-    if os.geteuid() == 0 and "SUDO_USER" not in os.environ:
-        return program(prefix)
-    return f"sudo {program(prefix, _SUDO_PATH)}"
 
 
 def next_commands(prefix: Path | None = None) -> list[tuple[str, str]]:
@@ -43,7 +19,7 @@ def next_commands(prefix: Path | None = None) -> list[tuple[str, str]]:
     """
     prefix = prefix or Path(sys.prefix)
     activate = prefix / "bin" / "activate"
-    activates = not _is_on_path(_command_of(prefix)) and activate.exists()
+    activates = not is_on_path(command_of(prefix)) and activate.exists()
     called = NAME if activates else program(prefix)
     steps = [
         (f"{called} try", "serves the page for a camera of this machine, to teach it"),
@@ -60,19 +36,6 @@ def next_steps(prefix: Path | None = None) -> str:
     commands = "\n".join(command for command, _ in steps)
     effects = [f"The {place} {effect}." for place, (_, effect) in zip(_PLACES, steps, strict=True)]
     return f"Three commands for the next steps:\n\n{commands}\n\n" + "\n".join(effects)
-
-
-def _command_of(prefix: Path) -> Path:
-    """Return the command's path. The Debian package has its environment, lib/edge-daemon, beside bin."""
-    inside = prefix / "bin" / NAME
-    beside = prefix.parent.parent / "bin" / NAME
-    is_packaged = prefix.parent.name == "lib" and not inside.exists() and beside.exists()
-    return beside if is_packaged else inside
-
-
-def _is_on_path(own: Path, path: str | None = None) -> bool:
-    found = shutil.which(NAME, path=path)
-    return found is not None and Path(found).resolve() == own.resolve()
 
 
 def _short(path: Path) -> str:

@@ -13,11 +13,11 @@ import pytest
 
 from edge_daemon.cli import model_choice
 from edge_daemon.cli.main import main
-from edge_daemon.demo.next_steps import program_as_root
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.models.registry import DEFAULT_MODEL, Manifest, find_model
+from edge_daemon.system.own_command import program_as_root
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.model_user import OTHER, ModelUser, one_line, unchanged, weaken_shipped_model
 from tests.harness.open_folders import open_to_others
