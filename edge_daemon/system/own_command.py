@@ -1,4 +1,4 @@
-"""How a terminal calls this program, for commands in hints."""
+"""The command with which a terminal calls this program, for hints."""
 
 from __future__ import annotations
 
