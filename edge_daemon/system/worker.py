@@ -40,7 +40,7 @@ class Worker:
             return
         self._thread.join(timeout_s)
         if self.runs:
-            log.warning("thread %s did not stop within %.0f s", self.name, timeout_s)
+            log.warning("thread %s did not stop within %g s", self.name, timeout_s)
 
     def _run(self) -> None:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from edge_daemon.system.worker import Worker
 
 
@@ -38,3 +40,18 @@ def test_stop_ends_the_body_and_is_harmless_before_start() -> None:
     again.start()
     again.stop()
     assert ended.is_set()
+
+
+def test_a_body_that_does_not_end_in_time_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    released = threading.Event()
+    worker = Worker("slow", lambda _: assert_set(released), lambda exc: None)
+    worker.start()
+    worker.stop(0.05)
+    assert caplog.messages == ["thread slow did not stop within 0.05 s"]
+    released.set()
+    worker.stop()
+    assert not worker.runs
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(10)
