@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -82,6 +83,9 @@ _OUTPUT_FAULTS = {
 }  # fmt: skip
 """Errors of a failed write to standard output; those of named files are EdgeErrors."""
 
+_HAVE_SIGNALS = ("run",)
+"""Commands for which SIGTERM and SIGHUP have a meaning of their own from the start."""
+
 _MODULES = {"try": "trial"}
 """Modules whose command is a reserved word of Python."""
 
@@ -100,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _start_logging(debug=debug)
         raise_at_interrupt()
         try:
-            with unwound_at_termination():
+            with nullcontext() if args.has_signals else unwound_at_termination():
                 status = int(args.run(args))
         except BaseException:
             erase_line(sys.stderr)  # of a transfer that ended early
@@ -175,7 +179,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         if name == chosen:
             module = _import_command(name)
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, has_signals=name in _HAVE_SIGNALS)
     return parser
 
 

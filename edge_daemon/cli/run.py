@@ -21,6 +21,7 @@ from edge_daemon.daemon.malloc import limit_malloc_arenas
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import ConfigError, EdgeError
 from edge_daemon.domain.labels import check_label
+from edge_daemon.system.interrupt import unwound_at_termination
 from edge_daemon.system.log_limit import LogLimit
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,8 @@ def run(args: argparse.Namespace) -> int:
     load = partial(load_with_sources, args.config, args.set)
     supervisor = Supervisor(lambda: settings.load(), prepare, build_daemon, notifier)
     settings = SettingsEditor(load, supervisor)
-    # First, because an unhandled HUP would end the process. TERM may end it until there is a daemon to stop,
-    # with the signal's own status, which systemd takes for a clean end.
+    # First, because an unhandled HUP would end the process. TERM may end it until there is a daemon to stop.
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     loaded = load()
     supervisor.prepare(loaded)
     if loaded.page.damaged is not None:
@@ -97,7 +96,8 @@ def _check(args: argparse.Namespace) -> int:
     effective = load_with_sources(args.config, args.set)
     check(effective)
     try:
-        dry_start(effective.config)
+        with unwound_at_termination():  # the copy of the examples goes as well
+            dry_start(effective.config)
     except EdgeError as exc:
         if not isinstance(exc.__cause__, PermissionError):
             raise
