@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import io
 import re
+import struct
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -81,8 +83,8 @@ _SUFFIXES = frozenset(
 
 # Exceptions of Pillow's readers for damaged files.
 _UNREADABLE = (
-    PIL.Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
-    TypeError, IndexError, KeyError, OverflowError, AttributeError, RuntimeError,
+    PIL.Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError,
+    ArithmeticError, AttributeError, RuntimeError, struct.error,
 )  # fmt: skip
 
 
@@ -150,15 +152,12 @@ class Animation:
 
 def open_animation(path: Path) -> Animation | None:
     """Open an animated picture file; None for any other file, readable or not."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = _open(path)
-    except _UNREADABLE:
-        return None
-    if picture.format in _ANIMATED and getattr(picture, "n_frames", 1) > 1:
-        return Animation(picture, str(path))
-    picture.close()
+    with suppress(*_UNREADABLE), warnings.catch_warnings(), ExitStack() as opened:
+        warnings.simplefilter("ignore")
+        picture = opened.enter_context(_open(path))
+        if picture.format in _ANIMATED and getattr(picture, "n_frames", 1) > 1:
+            opened.pop_all()
+            return Animation(picture, str(path))
     return None
 
 
