@@ -31,11 +31,12 @@ _MIN_INTERPOLATION, _MAX_INTERPOLATION = 1.05, 1.6
 """Range of the scale factor left to interpolation. Below it only blocks average, with half the support of
 the reference filter; above it lines are skipped. Inside it photos differ by 0.5 to 1 of 255 on average."""
 
-MAX_CACHED = 4
-"""Resizers kept: one per region's size. Each holds twice its picture, 1.5 MB for 480 x 480."""
-
 _MAX_PIXELS = 1 << 21
 """Larger pictures are resized by Pillow: their graphs would take too much memory."""
+
+MAX_CACHED_PIXELS = 2 * _MAX_PIXELS
+"""Pixels of all pictures for which resizers are kept: enough for overlapping regions of a frame of 1920 x 1080.
+Each resizer holds twice its picture, 1.5 MB for 480 x 480."""
 
 HeightWidth = tuple[int, int]
 """Height and width."""
@@ -157,26 +158,36 @@ class _GraphBuilder:
 
 
 class ResizerCache:
-    """Resizers by size, each built at its first use. Owned by one thread.
+    """Resizers by size, each built at its first use, for `MAX_CACHED_PIXELS` in all. Owned by one thread.
 
     Without `smooths`, pictures of less than twice the target are left to Pillow.
     """
 
     def __init__(self, *, smooths: bool = True) -> None:
         self._smooths = smooths
-        self._cached: dict[tuple[HeightWidth, HeightWidth], _Resizer | None] = {}
+        self._cached: dict[tuple[HeightWidth, HeightWidth], _Resizer] = {}
+        """The resizers, the one used last at the end."""
 
     def __call__(self, image: Image, target: HeightWidth) -> Image | None:
         """Return an RGB uint8 HWC picture of the target's size; None if no graph suits the sizes."""
         size = image.shape[0], image.shape[1]
-        key = size, target
-        if key not in self._cached:
-            if len(self._cached) >= MAX_CACHED:
-                del self._cached[next(iter(self._cached))]
-            leave = not self._smooths and any(margins(size, target))
-            self._cached[key] = None if leave else _build_resizer(size, target)
-        resizer = self._cached[key]
-        return None if resizer is None else resizer(image)
+        resizer = self._cached.pop((size, target), None) or self._build(size, target)
+        if resizer is None:
+            return None
+        self._cached[size, target] = resizer
+        return resizer(image)
+
+    def _build(self, size: HeightWidth, target: HeightWidth) -> _Resizer | None:
+        """Return a new resizer, and drop those that were not used for longest; None if no graph suits."""
+        if size[0] * size[1] > _MAX_PIXELS or (not self._smooths and any(margins(size, target))):
+            return None
+        graph = build_resize_graph(size, target)
+        if graph is None:
+            return None
+        sizes = [size, *(each for each, _ in self._cached)]
+        while sum(height * width for height, width in sizes) > MAX_CACHED_PIXELS:
+            del sizes[1], self._cached[next(iter(self._cached))]
+        return _Resizer(graph, size, target)
 
 
 class _Resizer:
@@ -211,8 +222,3 @@ class _Resizer:
     def _pixels(self, tensor: int, size: HeightWidth) -> Any:
         """Return a view of the interpreter's memory. The memory may move, so don't keep the view."""
         return self._interpreter.tensor(tensor)().view(np.uint8).reshape(*size, 3)
-
-
-def _build_resizer(size: HeightWidth, target: HeightWidth) -> _Resizer | None:
-    graph = build_resize_graph(size, target) if size[0] * size[1] <= _MAX_PIXELS else None
-    return None if graph is None else _Resizer(graph, size, target)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
+from edge_daemon.tflite import resizer
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.flatbuffers import NumberVector, Scalar, root, write
-from edge_daemon.tflite.resizer import MAX_CACHED, ResizerCache, block_size, build_resize_graph
+from edge_daemon.tflite.interpreter import open_interpreter
+from edge_daemon.tflite.resizer import MAX_CACHED_PIXELS, ResizerCache, block_size, build_resize_graph
 from tests.harness.shared_files import shared_path
 from tests.harness.thresholds import RESIZER_SIMILARITY
 
@@ -109,12 +111,27 @@ def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> No
     assert np.array_equal(again, kept)
 
 
-def test_resizers_are_cached_up_to_a_limit() -> None:
+def test_each_region_of_a_frame_keeps_its_resizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[bytes] = []
+
+    def count(graph: bytes, threads: int, delegate: str) -> Any:
+        built.append(graph)
+        return open_interpreter(graph, threads, delegate)
+
+    monkeypatch.setattr(resizer, "open_interpreter", count)
     shrink = ResizerCache()
-    sizes = [480 + 2 * number for number in range(MAX_CACHED + 2)]
-    for side in (*sizes, sizes[0]):
+    for side in 3 * list(range(300, 320)):
         assert shrink(np.full((side, side, 3), 7, np.uint8), (224, 224)) is not None
-    assert len(shrink._cached) == MAX_CACHED
+    assert len(built) == 20
+
+
+def test_the_resizers_that_were_not_used_for_longest_are_dropped() -> None:
+    shrink = ResizerCache()
+    sides = [1100, 1104, 1108, 1100, 1112]
+    assert sum(side**2 for side in sides[:3]) < MAX_CACHED_PIXELS < sum(side**2 for side in sides[1:])
+    for side in sides:
+        assert shrink(np.full((side, side, 3), 7, np.uint8), (224, 224)) is not None
+    assert [height for (height, _), _ in shrink._cached] == [1108, 1100, 1112]
 
 
 def test_large_pictures_are_left_to_pillow() -> None:
