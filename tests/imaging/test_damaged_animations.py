@@ -1,4 +1,4 @@
-"""Damaged animations and AVIF pictures: an error in one line, whatever Pillow raises."""
+"""Damaged animations and AVIF pictures: each fault is an error in one line."""
 
 from __future__ import annotations
 
