@@ -35,7 +35,7 @@ _MAX_PIXELS = 1 << 21
 """Larger pictures are resized by Pillow: their graphs would take too much memory."""
 
 MAX_CACHED_PIXELS = 2 * _MAX_PIXELS
-"""Pixels of all pictures for which resizers are kept: enough for overlapping regions of a frame of 1920 x 1080.
+"""Pixels of the pictures for which resizers are kept: enough for overlapping regions of 1920 x 1080 pixels.
 Each resizer holds twice its picture, 1.5 MB for 480 x 480."""
 
 HeightWidth = tuple[int, int]
