@@ -13,11 +13,17 @@ ask_for_broker() {
     local answer
     [ -t 0 ] || die "--with-broker asks a question, and there is no terminal; give --with-broker=loopback (this machine" \
         "only) or --with-broker=lan (other machines too, with a password)"
-    read -rp "May other machines connect to the broker, such as Home Assistant? [y/N] " answer
+    read -rp "May other machines connect to the broker, such as Home Assistant? [y/N] " answer || refuse_no_answer
     case "$answer" in
         [yYjJ]*) echo lan ;;
         *) echo loopback ;;
     esac
+}
+
+# refuse_no_answer: end after Ctrl-D at a question.
+refuse_no_answer() {
+    echo >&2 # behind the question
+    die "the question was not answered; nothing is changed"
 }
 
 # ask_for_password: set broker_password to what is typed twice; empty if one is to be made, or is on disk already.
@@ -25,10 +31,11 @@ ask_for_password() {
     local again
     [ -t 0 ] && [ ! -e "$password_file" ] || return 0
     while true; do
-        IFS= read -rsp "Password of the broker's user '$broker_user' (empty: one is made): " broker_password
+        IFS= read -rsp "Password of the broker's user '$broker_user' (empty: one is made): " broker_password ||
+            refuse_no_answer
         echo
         [ -n "$broker_password" ] || return 0
-        IFS= read -rsp "Once more: " again
+        IFS= read -rsp "Once more: " again || refuse_no_answer
         echo
         [ "$broker_password" != "$again" ] || return 0
         echo "The two differ."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,15 +50,19 @@ class BrokerBoard(Board):
 
     def type(self, *lines: str) -> str:
         """Run the installer with --with-broker where these lines are typed; return its output."""
+        done = self.type_keys("".join(f"{line}\n" for line in lines))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def type_keys(self, keys: str) -> subprocess.CompletedProcess[str]:
+        """Run the installer with --with-broker at a terminal."""
         ours, terminal = pty.openpty()
         try:
-            os.write(ours, "".join(f"{line}\n" for line in lines).encode())
-            done = self.install("--with-broker", stdin=terminal)
+            os.write(ours, keys.encode())
+            return self.install("--with-broker", stdin=terminal)
         finally:
             os.close(terminal)
             os.close(ours)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
     def give_password(self, content: bytes) -> None:
         self.credential.parent.mkdir(parents=True, exist_ok=True)
@@ -201,6 +206,13 @@ def test_without_a_yes_it_is_for_this_machine_only(board: BrokerBoard, answer: s
     said = board.type(answer)
     assert "for programs on this machine only" in said
     assert not board.credential.exists()
+
+
+@pytest.mark.parametrize("keys", ["\x04", "y\n\x04", "y\nfirst\n\x04"])
+def test_a_question_without_an_answer_changes_nothing(board: BrokerBoard, keys: str) -> None:
+    done = board.type_keys(keys)
+    assert failed_line(done) == "error: the question was not answered; nothing is changed"
+    assert (board.log(), board.target.exists(), board.credential.exists()) == ([], False, False)
 
 
 def test_without_a_terminal_the_question_is_one_line(board: BrokerBoard) -> None:
