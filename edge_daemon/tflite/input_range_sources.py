@@ -129,7 +129,7 @@ def range_of_manifest(document: object, name: str) -> InputRange | None:
         if given.get("mean") is None and given.get("std") is None:
             return None
         found = range_of_normalisation(_numbers(given.get("mean")), _numbers(given.get("std")))
-    except (ModelError, TypeError, ValueError) as exc:
+    except (ModelError, TypeError, ValueError, OverflowError) as exc:
         raise ModelError(f"{name}: input: {exc}") from exc
     if found is None:
         raise ModelError(f"{name}: input: mean and std are one or three numbers of pixels, std above 0")

@@ -118,7 +118,14 @@ def test_a_manifest_beside_the_model_precedes_all(model: Path) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"range": "wide"}, {"range": 255}, {"mean": "x", "std": 1}, {"mean": [1]}, {"mean": 0, "std": 0}],
+    [
+        {"range": "wide"},
+        {"range": 255},
+        {"mean": "x", "std": 1},
+        {"mean": [1]},
+        {"mean": [10**400], "std": [1]},
+        {"mean": 0, "std": 0},
+    ],
 )
 def test_an_invalid_manifest_is_named(model: Path, given: dict[str, object]) -> None:
     model.write_bytes(tiny.colour_namer(4))
