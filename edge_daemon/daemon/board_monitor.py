@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -126,6 +127,7 @@ class BoardMonitor:
         self._mount = MountMonitor()
         self._power = PowerMonitor()
         self._clock_monitor = ClockMonitor(clock, clock_synced(root))
+        self._corrections: deque[ClockSet] = deque()
         self._warned_interfaces: set[str] = set()
         self._stop_fd = -1
         self._worker = Worker("board", self._run, on_crash)
@@ -160,11 +162,20 @@ class BoardMonitor:
         power = read_power(self._root)
         if power is not None and (event := self._power.update(power.now, self._clock.monotonic())):
             self._emit(event)
-        for change in self._clock_monitor.update(clock_synced(self._root)):
-            self._submit(change) if isinstance(change, ClockSet) else self._emit(change)
+        self._check_clock()
         self._check_wifi()
         self._check_mount()
         return power is not None
+
+    def _check_clock(self) -> None:
+        """Report a change of the clock; a correction of times that finds the queue full is submitted later."""
+        changes = list(self._clock_monitor.update(clock_synced(self._root)))
+        self._corrections.extend(each for each in changes if isinstance(each, ClockSet))
+        while self._corrections and self._submit(self._corrections[0]):
+            self._corrections.popleft()
+        for change in changes:
+            if not isinstance(change, ClockSet):
+                self._emit(change)
 
     def _check_mount(self) -> None:
         fault = None if self._store is None else mount_fault(self._store, self._root)

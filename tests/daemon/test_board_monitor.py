@@ -77,6 +77,8 @@ class RunningMonitor:
         self.events: list[Event] = []
         self.instructions: list[Instruction] = []
         self.crashes: list[BaseException] = []
+        self.refusals = 0
+        """Number of instructions that the full queue refuses next."""
         self.clock = ManualClock()
         self.monitor = BoardMonitor(
             emit=self.events.append,
@@ -89,6 +91,9 @@ class RunningMonitor:
         )
 
     def _submit(self, instruction: Instruction) -> bool:
+        if self.refusals:
+            self.refusals -= 1
+            return False
         self.instructions.append(instruction)
         return True
 
@@ -137,6 +142,16 @@ def test_time_synchronised_after_the_start_is_reported(tmp_path: Path) -> None:
         until(lambda: len(running.events) == 2)
         assert running.events[1] == ClockChanged(True)
         assert [type(one) for one in running.instructions] == [ClockSet]
+
+
+def test_times_are_corrected_once_though_the_queue_was_full(tmp_path: Path) -> None:
+    with RunningMonitor(tmp_path, synced=False) as running:
+        running.refusals = 3
+        write(tmp_path, "run/systemd/timesync/synchronized", "")
+        until(lambda: running.instructions)
+        time.sleep(0.2)
+        assert [type(one) for one in running.instructions] == [ClockSet]
+        assert running.events == [ClockChanged(False), ClockChanged(True)]
 
 
 def test_a_card_that_becomes_read_only_and_its_end_are_reported(tmp_path: Path) -> None:
