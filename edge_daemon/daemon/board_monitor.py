@@ -168,7 +168,7 @@ class BoardMonitor:
         return power is not None
 
     def _check_clock(self) -> None:
-        """Report a change of the clock; a correction of times that finds the queue full is submitted later."""
+        """Report a change of the clock. A correction of times is submitted again while the queue is full."""
         changes = list(self._clock_monitor.update(clock_synced(self._root)))
         self._corrections.extend(each for each in changes if isinstance(each, ClockSet))
         while self._corrections and self._submit(self._corrections[0]):
