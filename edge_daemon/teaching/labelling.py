@@ -274,19 +274,18 @@ class Labeller:
             object_embedding=None if view is None else view.object_embedding,
         )
         # The attempt holds no frame: 64 pending frames take 59 MB.
-        attempt = partial(self._add, command, record, observation.frame.seq, sample, view)
+        attempt = partial(self._add, command, record, observation.frame.seq, view)
         yield from self._changes.make(command, attempt, number)
+        if sample is not None:
+            self._uncertain.drop(sample)  # also while the example waits for the store
 
     def _add(
         self,
         command: AddExample | LabelSample,
         record: ExampleRecord,
         seq: int,
-        sample: UncertainSample | None,
         view: TaughtView | None,
     ) -> Iterator[Event]:
         yield from self._trainer.add(command, record, seq, view)
         self._evaluation_due = True
         self._taught[record.region, record.label] = None
-        if sample is not None:
-            self._uncertain.drop(sample)

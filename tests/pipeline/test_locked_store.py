@@ -153,7 +153,7 @@ def test_the_removal_of_a_redundant_example_is_part_of_the_press(bench: Bench, s
     assert bench.found(events.ExamplesChanged)[0].counts == {"red": 3}
 
 
-def test_an_uncertain_sample_dropped_while_its_request_waits_is_still_stored(
+def test_an_uncertain_sample_is_labelled_once_though_its_example_waits_for_the_lock(
     bench: Bench, store: ExampleStore
 ) -> None:
     bench.teach("red", RED)
@@ -164,9 +164,12 @@ def test_an_uncertain_sample_dropped_while_its_request_waits_is_still_stored(
         bench.show(RED, instructions=(command,))
         again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=uncertain.sample)
         bench.show(RED, instructions=(again,))
+        assert "no longer kept" in str(bench.found(events.CommandReply)[0].error)
+        # The next object is certain: its press must not label the sample of the one before.
+        bench.show(RED, instructions=(AddExample("red", bench.clock.monotonic(), GPIO, uncertain_s=3),))
     bench.show(RED)
-    assert len(bench.found(events.ExampleAdded)) == 2
-    assert store.counts == {"red": 1, "green": 2}
+    assert [added.seq for added in bench.found(events.ExampleAdded)] == [uncertain.seq, bench.seq - 1]
+    assert store.counts == {"red": 2, "green": 1}
 
 
 def test_a_store_that_cannot_be_read_keeps_the_classifiers(
