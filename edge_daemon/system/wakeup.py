@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 
 _READ_BYTES = 4096
@@ -34,13 +33,6 @@ class Wakeup:
                 pass
         except BlockingIOError:
             return
-
-    def wait(self, timeout_s: float) -> None:
-        """Return after `set` or `timeout_s` seconds."""
-        poller = select.poll()
-        poller.register(self.fileno(), select.POLLIN)
-        poller.poll(timeout_s * 1000)
-        self.clear()
 
     def close(self) -> None:
         """Release both ends."""
