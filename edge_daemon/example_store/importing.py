@@ -95,11 +95,11 @@ class ImportLabels:
             return check_label(self._renames.get(name, name))
         except LabelError as exc:
             self.rejection = LabelError(f"{where}{exc}")
-            problem = f"{where}{exc}; left out; --rename OLD=NEW imports it"
+            problem = f"{where}{exc}; left out"
             if self._report is None:
                 log.warning("%s", problem)
             else:
-                self._report.problems.append(problem)
+                self._report.problems.append(f"{problem}; --rename OLD=NEW imports it")
             return None
 
 

@@ -129,3 +129,15 @@ def test_scene_pictures_of_several_sizes_name_their_folder(
             )
     assert evaluate(tmp_path, "--sessions", *QUICK) == 1
     assert f"{tmp_path / '1' / '_scene'}: its pictures differ in size" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_label_is_left_out_without_an_option_of_another_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    draw(tmp_path, "ab")
+    (tmp_path / "a").rename(tmp_path / "unknown")
+    draw(tmp_path, "acd")
+    rows(capsys, tmp_path, *QUICK)
+    assert "label 'unknown' is reserved" in caplog.text
+    assert "left out" in caplog.text
+    assert "--rename" not in caplog.text
