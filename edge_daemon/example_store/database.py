@@ -25,7 +25,6 @@ from edge_daemon.example_store.store_file import (
     may_write,
     open_file,
     open_read_only,
-    open_unindexed,
     open_unwritable,
 )
 from edge_daemon.system.atomic_file import sync_directory
@@ -49,9 +48,6 @@ _EXAMPLE_COLUMNS = (16, 21)
 
 _CACHE_KB = 256
 """Page cache. Examples are read once, at the start; SQLite's default of 2 MB would stay filled with them."""
-
-_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHM")
-"""Errors where the index of the journal is missing and can't be made: read-only, or the disk is full."""
 
 
 class ForeignFileError(StoreError):
@@ -91,23 +87,12 @@ def connect_memory(path: Path | None) -> sqlite3.Connection:
     connection = open_file(":memory:")
     try:
         if path is not None and path.exists() and path.stat().st_size:
-            _copy_unwritable(path, connection)
+            with closing(open_unwritable(path)) as source:
+                source.backup(connection)
     except BaseException:
         connection.close()
         raise
     return _prepare_or_close(connection, path or Path(":memory:"))
-
-
-def _copy_unwritable(path: Path, target: sqlite3.Connection) -> None:
-    try:
-        with closing(open_unwritable(path)) as source:
-            source.backup(target)
-    except sqlite3.OperationalError as exc:
-        if not journal_size(path) or not exc.sqlite_errorname.startswith(_NO_INDEX):
-            raise
-        # A process that has the file open has the index too, so that none has.
-        with closing(open_unindexed(path)) as source:
-            source.backup(target)
 
 
 def mark_damaged(connection: sqlite3.Connection) -> dict[int, str]:

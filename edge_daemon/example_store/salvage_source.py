@@ -17,7 +17,13 @@ from edge_daemon.domain.counted import counted
 from edge_daemon.domain.errors import OutputError
 from edge_daemon.example_store.integrity import decode_text, summarise
 from edge_daemon.example_store.schema import MIGRATIONS, expected_schemas, migrate, read_schema
-from edge_daemon.example_store.store_file import is_database, journal_size, open_existing, open_read_only
+from edge_daemon.example_store.store_file import (
+    is_database,
+    journal_size,
+    open_existing,
+    open_read_only,
+    open_unwritable,
+)
 from edge_daemon.example_store.table_pages import PAGE, Layout, find_tables
 from edge_daemon.system.disk import temporary_folder
 from edge_daemon.system.sqlite import remove_database
@@ -76,8 +82,8 @@ def _has_tables(source: sqlite3.Connection) -> bool:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # Immutable if there is no journal to read: SQLite would make an empty one beside the file.
-    return _readable(open_read_only(path, immutable=not (is_database(path) and journal_size(path))))
+    # Immutable where SQLite rejects the header: it deletes the journal of such a file.
+    return _readable(open_unwritable(path) if is_database(path) else open_read_only(path, immutable=True))
 
 
 def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:

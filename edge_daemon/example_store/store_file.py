@@ -14,6 +14,9 @@ from edge_daemon.system.sqlite import Connection
 open_file = partial(sqlite3.connect, isolation_level=None, check_same_thread=False, factory=Connection)
 """Opens a database in autocommit mode, in which statements begin and end transactions."""
 
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHM")
+"""Errors where the index of a journal is missing and can't be made: read-only, or the disk is full."""
+
 
 def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     """Open the file without changing it or its journal; `immutable` ignores the journal and locks."""
@@ -34,13 +37,23 @@ def may_write(path: Path) -> bool:
 def open_unwritable(path: Path) -> sqlite3.Connection:
     """Open a file that this user may not write, also one that another process has open.
 
-    SQLite refuses a journal without its index, the file `-shm`, which it can't make: see `open_unindexed`.
+    The index of a journal, the file `-shm`, can be missing after a crash. Where it can't be made, SQLite indexes
+    the journal in memory.
     """
-    return open_read_only(path, immutable=not journal_size(path))
+    if not journal_size(path):
+        return open_read_only(path, immutable=True)  # else SQLite would make an empty one
+    connection = open_read_only(path)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as exc:  # the next statement raises any other error again
+        if exc.sqlite_errorname.startswith(_NO_INDEX):
+            connection.close()
+            return _open_unindexed(path)
+    return connection
 
 
-def open_unindexed(path: Path) -> sqlite3.Connection:
-    """Open a file with a journal that no process has open, and index the journal in memory.
+def _open_unindexed(path: Path) -> sqlite3.Connection:
+    """Open a file with a journal that no process has open: one that had it open would have the index too.
 
     SQLite takes no lock; it makes and changes no file.
     """

@@ -14,6 +14,7 @@ from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
 from tests.compatibility.written import WRITTEN
+from tests.harness.damaged_store import COUNT, break_page, fill
 from tests.harness.small_disk import SmallDisk
 from tests.harness.unit_vectors import unit
 
@@ -153,3 +154,16 @@ def test_the_journal_of_a_crash_is_read_on_a_disk_that_can_not_be_written(
         store.add(unit(9), "bird")
     with ExampleStore(path) as again:
         assert again.counts == {"cat": 5, "dog": 1, "bird": 1}
+
+
+def test_a_damaged_store_with_a_journal_is_read_where_nothing_can_be_written(
+    small_disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    fill(tmp_path / "taught.sqlite")
+    copy_as_crashed(tmp_path / "taught.sqlite", path)
+    break_page(path)
+    small_disk.remount("ro")
+    monkeypatch.setenv("TMPDIR", str(small_disk.folder))
+    with ExampleStore.open_or_recover(path) as store:
+        assert sum(store.counts.values()) > COUNT // 2
