@@ -37,8 +37,8 @@ def may_write(path: Path) -> bool:
 def open_unwritable(path: Path) -> sqlite3.Connection:
     """Open a file that this user may not write, also one that another process has open.
 
-    The index of a journal, the file `-shm`, can be missing after a crash. Where it can't be made, SQLite indexes
-    the journal in memory.
+    The index of a journal, the file `-shm`, can be missing after a crash. Where it can't be made, SQLite
+    indexes the journal in memory.
     """
     if not journal_size(path):
         return open_read_only(path, immutable=True)  # else SQLite would make an empty one
