@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,22 +37,23 @@ def test_a_record_that_is_still_being_written_is_left_out(tmp_path: Path) -> Non
 
 
 def test_a_subscriber_without_a_broker_is_an_error_of_one_line(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = MqttOptions(host="127.0.0.1", port=free_port())
-    said: list[str] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def record() -> None:
-        deadline = time.monotonic() + 60
-        with recording(options, "edge_daemon/bench/result", tmp_path / "log"):
-            while not said:
-                assert time.monotonic() < deadline
-                time.sleep(0.5)  # it ends after the line
-                said.extend(capfd.readouterr().err.splitlines())
+    class Kept(subprocess.Popen[bytes]):
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **options)
+            started.append(self)
 
-    with pytest.raises(EdgeError, match="the subscriber that times the labels has ended"):
-        record()
-    (line,) = said
+    monkeypatch.setattr(subprocess, "Popen", Kept)
+    with (
+        pytest.raises(EdgeError, match="the subscriber that times the labels has ended"),
+        recording(options, "edge_daemon/bench/result", tmp_path / "log"),
+    ):
+        started[0].wait(60)
+    (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("edge-daemon: ")
 
 

@@ -39,7 +39,7 @@ def test_a_model_is_pulled_the_examples_are_embedded_again_and_the_file_is_chang
     assert user.config.read_text() == user.text + f"model:\n  name: {OTHER}\n"
     out = capsys.readouterr().out
     assert "3 examples embedded again" in out
-    back = re.search(r"go back: .*edge-daemon (models use .*)", out)
+    back = re.search(r"go back: .*edge[-_]daemon (models use .*)", out)
     assert back is not None
     assert main(shlex.split(back[1])) == 0
     assert user.spaces() == {DEFAULT_MODEL: 3}

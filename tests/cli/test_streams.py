@@ -59,12 +59,10 @@ def test_json_of_a_device_s_messages_stays_json(broker: Mosquitto) -> None:
         f"mqtt.port={broker.port}",
     ]
     command = [sys.executable, "-m", "edge_daemon", "watch", *options]
-    with (
-        Listener(broker.port) as device,
-        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as watch,
-    ):
-        assert watch.stdout is not None
+    with Listener(broker.port) as device:
         device.publish("edge_daemon/pi/label", LABEL, retain=True)
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as watch:
+        assert watch.stdout is not None
         found = [json.loads(watch.stdout.readline()) for _ in range(2)]
         watch.terminate()
     assert found[1] == {"topic": "label", "retained": True, "payload": LABEL}
