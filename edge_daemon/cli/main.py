@@ -83,8 +83,10 @@ _OUTPUT_FAULTS = {
 }  # fmt: skip
 """Errors of a failed write to standard output; those of named files are EdgeErrors."""
 
-_HAVE_SIGNALS = ("run",)
-"""Commands for which SIGTERM and SIGHUP have a meaning of their own from the start."""
+_HAVE_SIGNALS = ("run", "sort", "keys", "watch")
+"""Commands whose SIGTERM and SIGHUP are their own from the start. Services use them: the end by a signal is a
+clean one for systemd, the exit status 143 is not.
+"""
 
 _MODULES = {"try": "trial"}
 """Modules whose command is a reserved word of Python."""

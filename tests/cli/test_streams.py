@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_json_of_a_device_s_messages_stays_json(broker: Mosquitto) -> None:
         assert watch.stdout is not None
         found = [json.loads(watch.stdout.readline()) for _ in range(2)]
         watch.terminate()
+    assert watch.returncode == -signal.SIGTERM, "a clean end for systemd"
     assert found[1] == {"topic": "label", "retained": True, "payload": LABEL}
 
 
