@@ -120,7 +120,7 @@ def _copy(path: Path, copy: Path) -> None:
         file.write(_HEADER)
         file.truncate(max(1, -(-file.seek(0, 2) // PAGE)) * PAGE)
     if journal_size(path):
-        _copy_file(Path(f"{path}-wal"), Path(f"{copy}-wal"))
+        _copy_file(Path(f"{os.path.realpath(path)}-wal"), Path(f"{copy}-wal"))
         with closing(_readable(open_existing(copy))) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

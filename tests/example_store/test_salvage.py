@@ -73,6 +73,20 @@ def test_examples_in_the_journal_of_a_damaged_store_are_salvaged_too(tmp_path: P
         assert len(list(store)) > COUNT // 2
 
 
+def test_the_journal_of_a_damaged_store_is_read_through_a_link_too(tmp_path: Path) -> None:
+    path, link = tmp_path / "disk" / "examples.sqlite", tmp_path / "link.sqlite"
+    path.parent.mkdir()
+    fill(path)
+    add_in_journal(path, "late")
+    with path.open("r+b") as file:
+        file.write(bytes(100))
+    link.symlink_to(path)
+    with ExampleStore(tmp_path / "new.sqlite") as store:
+        import_salvage(store, link)
+        assert store.counts["late"] == 1
+        assert len(list(store)) > COUNT // 2
+
+
 def test_a_damaged_file_is_read_and_copied_before_the_store_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
