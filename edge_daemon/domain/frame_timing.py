@@ -42,8 +42,12 @@ class FrameTiming:
 
     @property
     def lost_after_s(self) -> float:
-        """Time without a frame after which the camera counts as lost; before the second one, FRAME_WAIT_S."""
-        return self.frame_wait_s if self._periods_s else FRAME_WAIT_S
+        """Time without a frame after which the camera counts as lost; before the second one, FRAME_WAIT_S.
+
+        The shortest period counts: an outage that has just ended makes no slow camera of a fast one.
+        """
+        period_s = min(self._periods_s, default=0.0)
+        return max(FRAME_WAIT_S, WAIT_PERIODS * min(period_s, MAX_PERIOD_S))
 
     @property
     def frame_wait_s(self) -> float:

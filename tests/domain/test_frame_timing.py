@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.domain.frame_timing import MAX_FRAME_WAIT_S, FrameTiming
+from edge_daemon.domain.frame_timing import FRAME_WAIT_S, MAX_FRAME_WAIT_S, FrameTiming
 
 
 def measured(period_s: float, delay_s: float = 0.0, frames: int = 5) -> FrameTiming:
@@ -33,6 +33,14 @@ def test_a_gap_is_forgotten_after_some_frames() -> None:
     for captured_s in range(61, 65):
         timing.add(captured_s, captured_s)
     assert timing.period_s == 1
+
+
+@pytest.mark.parametrize(("period_s", "lost_after_s"), [(0.1, FRAME_WAIT_S), (4.0, 10.0)])
+def test_an_outage_does_not_delay_the_report_of_the_next_one(period_s: float, lost_after_s: float) -> None:
+    """A camera that hangs again after its first frame must not keep its label for longer."""
+    timing = measured(period_s)
+    timing.add(60, 60)
+    assert timing.lost_after_s == pytest.approx(lost_after_s)
 
 
 @pytest.mark.parametrize("period_s", [4.0, 4.4])
