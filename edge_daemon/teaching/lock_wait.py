@@ -26,9 +26,11 @@ class LockWait:
         self._is_logged = False
 
     def is_over(self, exc: Exception) -> bool:
-        """Return whether the command is refused with `exc`, the error of another try; log a long wait."""
+        """Return whether the command is refused with `exc`, the error of its last try; log a long wait."""
         waited_s = self._clock.monotonic() - self._started_s
+        if waited_s >= CHANGE_TIMEOUT_S:
+            return True
         if waited_s >= _WARNING_S and not self._is_logged:
             self._is_logged = True
             log.warning("%s waits: %s", type(self._command).__name__, exc)
-        return waited_s >= CHANGE_TIMEOUT_S
+        return False

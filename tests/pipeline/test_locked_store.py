@@ -80,7 +80,9 @@ def test_a_lock_while_the_number_of_the_change_is_read_makes_the_change_once(
     assert store.counts == {"rose": 1}
 
 
-def test_a_press_is_rejected_once_after_the_timeout(bench: Bench, store: ExampleStore) -> None:
+def test_a_press_is_rejected_once_after_the_timeout(
+    bench: Bench, store: ExampleStore, caplog: pytest.LogCaptureFixture
+) -> None:
     with locked(store):
         bench.show(RED, instructions=(bench.press("red"),))
         bench.clock.advance(CHANGE_TIMEOUT_S)
@@ -91,6 +93,7 @@ def test_a_press_is_rejected_once_after_the_timeout(bench: Bench, store: Example
         assert not bench.found(events.CommandReply)
     bench.show(RED)
     assert store.counts == {}
+    assert [message.split(":")[0] for message in caplog.messages] == ["AddExample refused"]
 
 
 def test_a_press_during_a_large_import_waits_and_the_log_says_so_once(
