@@ -17,6 +17,7 @@ from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain import events
 from tests.daemon.test_systemd import Manager
+from tests.harness.daemon_harness import wait_until
 from tests.harness.mosquitto import free_port
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -68,10 +69,19 @@ def test_a_browser_that_has_not_given_its_camera_yet_is_no_warning(
     caplog.set_level(logging.INFO)
     own = [f"web.listen={free_port()}", "mqtt.host=null", f"store.path={tmp_path}/examples.sqlite"]
     daemon = build(load_config(None, ["camera={type: browser}", *own]))
-    threading.Timer(0.5, daemon.stop).start()
+
+    def lost() -> list[logging.LogRecord]:
+        return [each for each in caplog.records if each.getMessage().startswith("camera lost: ")]
+
+    def stop_then() -> None:
+        try:
+            wait_until(lambda: "lost" if lost() else "", lambda: "no outage is reported")
+        finally:
+            daemon.stop()
+
+    threading.Thread(target=stop_then).start()
     daemon.run()
-    lost = [each for each in caplog.records if each.getMessage().startswith("camera lost: ")]
-    assert [(each.levelname, each.getMessage()) for each in lost] == [
+    assert [(each.levelname, each.getMessage()) for each in lost()] == [
         ("INFO", f"camera lost: {no_pictures().reason}")
     ]
     StatusReporter(Notifier({}), None, no_pictures().reason).handle(events.CameraLost("it fell asleep"))

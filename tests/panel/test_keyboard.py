@@ -247,7 +247,7 @@ def test_an_input_that_cannot_be_read_ends_the_keys_alone(caplog: pytest.LogCapt
         fd=folder,
     )
     keyboard.start()
-    wait_until(lambda: "standard input can't be read: Is a directory" in caplog.messages, timeout_s=3)
+    wait_until(lambda: "standard input can't be read: Is a directory" in caplog.messages)
     keyboard.stop()
     os.close(folder)
     assert crashes == []
