@@ -25,7 +25,7 @@ END = r"(?!\n)$"
 """The end of the text in a pattern, in Python and in JSON Schema; `$` also matches before a last newline."""
 
 MIN_FRAMES_PER_S = 0.25
-"""A camera counts as lost after 5 s without a frame; this leaves a second of margin."""
+"""A camera whose period is not known yet counts as lost after 5 s without a frame; this leaves a second."""
 FramesPerSecond = Annotated[float, msgspec.Meta(ge=MIN_FRAMES_PER_S, le=240)]
 
 MIN_RATE_PER_S = 0.001

@@ -1,4 +1,4 @@
-"""The daemon's path before a known scene: the object's embedding instead of that of the whole region."""
+"""The daemon's path with a known scene: the object's embedding instead of that of the whole region."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ObjectEmbeddings:
 
 
 class SceneRecognizer:
-    """Recognizes objects before the scene of each session's first frames; without them, whole regions."""
+    """Recognizes objects in front of the scene of a session's first frames; without them, whole regions."""
 
     def __init__(
         self, classifier: ObjectClassifier, embeddings: ObjectEmbeddings, copies: CopySource | None = None
