@@ -198,12 +198,15 @@ class FleetLink:
             self._must_ask = True
 
     def rejected_as_too_large(self, mid: int) -> None:
-        """Pack the records into chunks of half the size, if the broker takes no chunk of this size."""
-        message = self._in_flight.pop(mid, None)
-        if message is None or not message.topic.rpartition("/")[2].isdecimal():
-            return  # the live set is one record
+        """Pack the records into shorter chunks, as the broker takes no chunk of this size."""
+        if (message := self._in_flight.pop(mid, None)) is not None:
+            self.shorten_chunks(message)
+
+    def shorten_chunks(self, message: Message) -> None:
+        """Pack the records into chunks of half the size of a message that is too large."""
         limit = len(message.payload) // 2
-        if limit < self._max_chunk:  # else it is a single record, or an earlier chunk was as large
+        is_chunk = message.topic.rpartition("/")[2].isdecimal()  # the live set is one record
+        if is_chunk and limit < self._max_chunk:  # else it is a single record, or an earlier one was as large
             self._max_chunk = limit
             self._pack(limit)
 

@@ -211,8 +211,9 @@ class Sender:
         if queued is None:
             return False
         message = self._estimator.reduce(queued)
-        mid = None if message is None else self._publish_tracked(connection, message)
-        if mid is not None:
+        if message is None:
+            self._fleet.shorten_chunks(queued)
+        elif (mid := self._publish_tracked(connection, message)) is not None:
             self._fleet.sent(mid, queued)
         return True
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-from edge_daemon.domain.events import FleetSnapshot
+import pytest
+
+from edge_daemon.domain.events import ExamplesChanged, FleetSnapshot
 from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.mqtt.fleet_limits import CALM_S, FleetLimits
 from edge_daemon.mqtt.fleet_link import WINDOW, FleetLink
 from edge_daemon.mqtt.message import Message
 from tests.harness.fleet_harness import SIGNER, example
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_harness import wait_until
+from tests.mqtt.test_fleet_link import FleetDevice, numbers
 
 
 def sent(link: FleetLink) -> list[Message]:
@@ -64,3 +69,14 @@ def test_a_chunk_that_was_rejected_as_too_large_is_not_sent_after_a_reconnect() 
     for _ in range(2):
         assert max(len(message.payload) for message in sent(link)) <= len(chunk.payload) // 2
         link.connected(None)
+
+
+def test_chunks_stay_within_a_limit_that_another_message_has_found(caplog: pytest.LogCaptureFixture) -> None:
+    with Mosquitto(settings="message_size_limit 4000") as broker, FleetDevice(broker, "north") as north:
+        north.sink.handle(ExamplesChanged({f"{number:060}": 1 for number in range(100)}))
+        wait_until(lambda: "bytes at most" in caplog.text)
+        north.publish(*range(1, 8), size=1280)
+        with FleetDevice(broker, "east") as east:
+            received = east.messages(1)
+            while numbers(received) != set(range(1, 8)):
+                received += east.messages(1)
