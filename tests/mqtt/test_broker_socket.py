@@ -134,7 +134,7 @@ def test_events_go_to_disk_while_a_name_server_is_silent(
     monkeypatch.setattr("edge_daemon.mqtt.connection_loop._PERSIST_INTERVAL_S", 0.02)
     with Device(MqttOptions(host="broker.invalid"), queue_path=path) as device:
         device.sink.handle(events.Button("red", "press"))
-        wait_until(lambda: len(PersistentQueue(path, 10)) == 1, timeout_s=5)
+        wait_until(lambda: len(PersistentQueue(path, 10)) == 1)
         answer.set()
 
 
