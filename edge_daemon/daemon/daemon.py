@@ -154,6 +154,7 @@ class Daemon:
             ending.callback(capture.stop, CAPTURE_STOP_S)
             on_started()
             outcome = self._loop()
+            capture.request_stop()
             self._finish()
         return outcome
 

@@ -33,6 +33,10 @@ class Worker:
         """True from the start of the thread to its end, which a thread that hangs never reaches."""
         return self._thread.is_alive()
 
+    def request_stop(self) -> None:
+        """Set the stop event, so that the thread can end while its owner does something else."""
+        self._stop.set()
+
     def stop(self, timeout_s: float = 2.0) -> None:
         """Set the stop event and join the thread; after the timeout log a warning and go on."""
         self._stop.set()
