@@ -91,6 +91,8 @@ class Daemon:
         self._status = status
         self._outcome: Outcome | None = None
         self._progress_s = clock.monotonic()
+        self._adjusted = self._carried_out = 0
+        """Changed configurations that were taken, and those whose commands were carried out."""
         self._on_classified: Callable[[], None] = _ignore
         self.frame_size: tuple[int, int] | None = None
         """Width and height of the last frame in pixels; any thread may read it."""
@@ -101,9 +103,12 @@ class Daemon:
         return self._status.camera_works
 
     @property
-    def settings(self) -> SettingsChanged:
-        """Trigger and threshold in use, which requests can change; any thread may read them."""
-        return self._pipeline.settings()
+    def settings(self) -> SettingsChanged | None:
+        """Trigger and threshold in use, which requests can change; any thread may read them.
+
+        None while a changed configuration, which sets both, is not yet carried out.
+        """
+        return self._pipeline.settings() if self._carried_out == self._adjusted else None
 
     def stop(self) -> None:
         """End the loop."""
@@ -122,10 +127,11 @@ class Daemon:
     def adjust(self, commands: Sequence[Command], digest: str) -> bool:
         """Take a changed configuration, `digest`, by these commands, all or none; False if the queue is full.
 
-        Any thread may call it.
+        Any thread may call it, one at a time.
         """
         if not self._mailbox.submit(*commands):
             return False
+        self._adjusted += 1
         self._mailbox.announce(ConfigurationChanged(digest))
         return True
 
@@ -167,6 +173,8 @@ class Daemon:
                 raise batch.crash
             self._publish(batch.events)
             self._publish(self._pipeline.process(batch.frame, batch.instructions))
+            # An adjustment is announced behind its commands.
+            self._carried_out += sum(isinstance(event, ConfigurationChanged) for event in batch.events)
             if batch.frame is not None:
                 self.frame_size = batch.frame.size
                 if self._latest_frame is not None:

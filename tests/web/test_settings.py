@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -259,5 +260,21 @@ def test_a_threshold_of_a_request_is_shown_until_a_change_puts_the_configured_on
         lambda: str(settings.get()["in_use"]),
     )
     assert settings.change(classifier={"unknown": "auto"}).json()["in_use"] == {}
-    wait_until(lambda: "" if settings.get()["in_use"] else "yes", lambda: str(settings.get()["in_use"]))
+    assert settings.get()["in_use"] == {}
     assert settings.built == 1
+
+
+def test_a_threshold_is_not_shown_as_one_of_a_request_until_a_slow_frame_is_done(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = settings.stage.daemon._pipeline
+    process = pipeline.process
+
+    def slow(frame: Frame | None, instructions: Sequence[Instruction]) -> Iterator[Event]:
+        time.sleep(0.4)
+        yield from process(frame, instructions)
+
+    monkeypatch.setattr(pipeline, "process", slow)
+    for unknown in (0.5, 0.6, "off"):
+        assert settings.change(classifier={"unknown": unknown}).status_code == 200
+        assert settings.get()["in_use"] == {}
