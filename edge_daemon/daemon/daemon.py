@@ -168,13 +168,13 @@ class Daemon:
         self._publish([self._pipeline.settings()])
         standstill = StandstillCheck((*self._sinks, *self._inputs), self._clock.monotonic())
         while self._outcome is None:
+            adjusted = self._adjusted  # their commands are in this batch or were in an earlier one
             batch = self._mailbox.take_all(WAKE_S)
             if batch.crash is not None:
                 raise batch.crash
             self._publish(batch.events)
             self._publish(self._pipeline.process(batch.frame, batch.instructions))
-            # An adjustment is announced behind its commands.
-            self._carried_out += sum(isinstance(event, ConfigurationChanged) for event in batch.events)
+            self._carried_out = adjusted
             if batch.frame is not None:
                 self.frame_size = batch.frame.size
                 if self._latest_frame is not None:

@@ -250,7 +250,7 @@ def test_a_threshold_of_a_request_is_shown_until_a_change_puts_the_configured_on
 ) -> None:
     assert settings.get()["in_use"] == {}
     with listen(settings.site) as viewer:
-        settings.stage.daemon.adjust([SetThreshold(REQUEST, 0.7), SetTrigger(REQUEST, "motion")], "")
+        settings.stage.daemon._mailbox.submit(SetThreshold(REQUEST, 0.7), SetTrigger(REQUEST, "motion"))
         while json.loads(viewer.recv(timeout=20))["type"] != "settings":
             pass
     shown = settings.get()

@@ -209,7 +209,7 @@ def test_a_daemon_that_fails_with_the_settings_is_said_and_the_old_ones_are_show
 
 def test_a_threshold_of_a_request_is_shown_and_given_back(device: WebHarness, visit: Visit) -> None:
     page = open_settings(device, visit)
-    device.stage.daemon.adjust([SetThreshold(Origin("mqtt", "request"), 0.7)], "")
+    device.stage.daemon._mailbox.submit(SetThreshold(Origin("mqtt", "request"), 0.7))
     expect(page.locator("#set-classifier-unknown-source")).to_have_text(
         "Now 0.7, set by a request, until the next start or change here"
     )
